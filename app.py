@@ -1,0 +1,43 @@
+"""The server. `streamlit run app.py` opens the engine, serves the page, and pushes each race's numbers to its boards."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import plotly
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import FileResponse
+from starlette.routing import Route, WebSocketRoute
+
+from resnet_viz.engine.hub import hub
+from resnet_viz.ui.feed import serve_feed
+
+HERE = Path(__file__).parent
+PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+
+
+@contextlib.asynccontextmanager
+async def live(app: st.App) -> AsyncIterator[None]:
+    """The engine lives as long as the server."""
+    async with hub.open():
+        gc.freeze()  # what start-up made stays: the collector need not look at it again
+        yield
+
+
+async def send_plotly(request: Request) -> FileResponse:
+    """plotly.js of the installed package. The address holds its version, so a browser may keep it."""
+    return FileResponse(PLOTLY, media_type="text/javascript", headers={"Cache-Control": "max-age=31536000, immutable"})
+
+
+app = st.App(
+    HERE / "resnet_viz" / "ui" / "main.py",
+    lifespan=live,
+    routes=[
+        WebSocketRoute("/feed/{race_id}", serve_feed),
+        Route("/plotly/plotly.min.js", send_plotly),
+    ],
+)

@@ -1,0 +1,1 @@
+"""ResNet Viz: plain and residual networks, trained live and side by side, with every number real."""

@@ -1,0 +1,146 @@
+"""The workers: an embedded Dask cluster of subprocesses, or the one at RESNET_VIZ_SCHEDULER.
+
+Whatever dies is started again: a worker by its nanny, a nanny or the scheduler by `Cluster.watch`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import dask
+import psutil
+from distributed import Client
+from distributed.deploy.spec import SpecCluster
+from distributed.deploy.subprocess import SubprocessCluster
+
+SCHEDULER_VARIABLE = "RESNET_VIZ_SCHEDULER"
+WORKERS_VARIABLE = "RESNET_VIZ_WORKERS"
+WATCH_SECONDS = 1.0
+CLOSE_SECONDS = 2.0
+ROOT = Path(__file__).parents[2]
+
+SETTINGS = {
+    "distributed.worker.profile.enabled": False,  # a third of the speed (LOG.md)
+    "distributed.scheduler.allowed-failures": 10,
+    "distributed.scheduler.worker-ttl": None,
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.comm.timeouts.connect": "10s",
+}
+
+logger = logging.getLogger(__name__)
+
+
+class Cluster:
+    """A connected `client`, kept alive. Use as `async with open_cluster() as cluster`."""
+
+    def __init__(self) -> None:
+        self.client: Client | None = None
+        self.embedded: SpecCluster | None = None
+        self.generation = 0  # grows when all futures were lost
+
+    @property
+    def workers(self) -> list[str]:
+        """Addresses of the workers there are now."""
+        return list(self.client.scheduler_info(n_workers=-1).get("workers", ())) if self.client else []
+
+    async def open(self) -> None:
+        address = os.environ.get(SCHEDULER_VARIABLE)
+        if address is None:
+            self.embedded = await SubprocessCluster(
+                n_workers=count_workers(),
+                threads_per_worker=1,
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard": False},
+                worker_kwargs={"preload": ["resnet_viz.engine.tasks"], "dashboard": False, "memory_limit": 0},
+                asynchronous=True,
+            )
+        with dask.config.set(SETTINGS):
+            self.client = await Client(self.embedded or address, asynchronous=True, name="resnet_viz")
+        self.generation += 1
+
+    async def close(self) -> None:
+        """End the workers and the scheduler; of an address, only the connection. What does not end is killed."""
+        processes = find_processes(self.embedded)
+        for part in (self.client, self.embedded):
+            if part is not None:
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(part.close(), CLOSE_SECONDS)
+        self.client = self.embedded = None
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    async def watch(self) -> None:
+        """Start again what has died, until cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if self.embedded is None:
+                continue
+            try:
+                await self.mend()
+            except Exception:
+                logger.exception("The cluster could not be mended; trying again")
+
+    async def mend(self) -> None:
+        if has_ended(self.embedded.scheduler):
+            logger.warning("The scheduler has ended: starting a new cluster")
+            await self.close()
+            await self.open()
+            return
+        dead = [name for name, worker in self.embedded.workers.items() if has_ended(worker)]
+        for name in dead:
+            logger.warning("Worker %s has ended: starting it again", name)
+            del self.embedded.workers[name]
+        if dead:
+            self.embedded.scale(len(self.embedded.worker_spec))
+
+
+def find_processes(embedded: SpecCluster | None) -> list[psutil.Process]:
+    """The processes of an embedded cluster with all their children."""
+    found = []
+    for part in [embedded.scheduler, *embedded.workers.values()] if embedded is not None else []:
+        if getattr(part, "process", None) is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(part.process.pid)
+                found += [*process.children(recursive=True), process]
+    return found
+
+
+def has_ended(part: object) -> bool:
+    process = getattr(part, "process", None)
+    return process is not None and process.returncode is not None
+
+
+def count_workers() -> int:
+    """One worker per core, unless RESNET_VIZ_WORKERS says otherwise."""
+    return int(os.environ.get(WORKERS_VARIABLE) or len(os.sched_getaffinity(0)))
+
+
+def prepare_environment() -> None:
+    """What subprocesses inherit: the settings, one thread per library, and where this package is."""
+    for name, value in SETTINGS.items():
+        os.environ["DASK_" + name.upper().replace(".", "__").replace("-", "_")] = str(value)
+    paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+@contextlib.asynccontextmanager
+async def open_cluster() -> AsyncIterator[Cluster]:
+    """A cluster, open and watched; closed at the end, whatever happens."""
+    prepare_environment()
+    cluster = Cluster()
+    await cluster.open()
+    watcher = asyncio.create_task(cluster.watch())
+    try:
+        yield cluster
+    finally:
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
+        await cluster.close()

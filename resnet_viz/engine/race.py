@@ -1,0 +1,304 @@
+"""A race on the cluster: slices of its lanes in flight, what was measured, and the kept states to go back to.
+
+One asyncio task per race submits the next slices before the last have come back, so that workers need not wait. States
+stay on the workers. Every CHECKPOINT slices one copy comes here: it is what a rewind goes back to, and the root from
+which Dask recomputes whatever a dying worker takes with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from distributed import Future
+
+from resnet_viz.engine import tasks
+from resnet_viz.engine.cluster import Cluster
+from resnet_viz.engine.series import Series
+from resnet_viz.records import Change, Frame, Lane, RaceConfig, State
+
+SLICE_SECONDS = 0.06  # of computing in one slice: shorter than the time between two pictures
+MAX_SLICE = 200  # steps
+MAX_SLICE_SHARED = 20  # where there are more lanes than workers, so that turns stay short
+IN_FLIGHT = 3  # slices per lane; 1 where lanes outnumber workers
+CHECKPOINT = 40  # slices between two states kept
+KEPT_BYTES = 32_000_000  # of kept states per race
+MAX_KEPT = 24
+RETRIES = 5
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class LaneRun:
+    """One lane of a running race: the newest state, as a future, and what was measured."""
+
+    pair: Future | None = None
+    series: Series = field(default_factory=Series)
+    seconds_per_step: float = 0.0
+
+
+@dataclass
+class Slice:
+    """Some steps of all lanes, in flight."""
+
+    first: int
+    steps: int
+    pairs: list[Future]
+    frames: list[Future]
+
+
+class Race:
+    """One race. All methods belong to the event loop; `hub` calls them from other threads.
+
+    `state` is "ready", "running", "paused", "finished", "diverged" or "failed"; `step` is where all lanes stand.
+    """
+
+    def __init__(self, config: RaceConfig, cluster: Cluster, count_lanes: Callable[[], int], first_worker: int = 0) -> None:
+        self.id, self.token = secrets.token_urlsafe(9), secrets.token_urlsafe(18)
+        self.config, self.cluster, self.count_lanes = config, cluster, count_lanes
+        self.first_worker = first_worker
+        self.state, self.step, self.target = "ready", 0, 0
+        self.epoch = 0  # grows when the curves are no longer a continuation: a snapshot is due
+        self.version = 0  # grows with everything published
+        self.revision = 0  # grows when config or place changed by hand
+        self.divergence: tuple[int, int] | None = None  # lane, step
+        self.kept: dict[int, list[State]] = {}
+        self.lanes = [LaneRun() for _ in config.lanes]
+        self.frame_sinks: list[Callable[[int, Frame], None]] = []
+        self.watchers, self.unwatched_since = 0, time.monotonic()
+        self.speed = 0.0
+        self._submitted = 0
+        self._generation = 0
+        self._task: asyncio.Task | None = None
+        self._stopping = False
+
+    # ------------------------------------------------------------------------------------------------ what users do
+
+    def play(self, steps: int | None = None) -> None:
+        """Run to the limit, or `steps` steps on. Does nothing where there is nothing left to run."""
+        if self.state == "diverged":
+            return
+        limit = self.config.steps
+        self.target = limit if steps is None else min(limit, self.step + steps)
+        if self.target > self.step:
+            self._stopping = False
+            self._set_state("running")
+            self._ensure_task()
+
+    def pause(self) -> None:
+        """Submit no more. What is in flight, some tenths of a second, is still taken in."""
+        self._stopping = True
+
+    async def settle(self) -> None:
+        """Wait until nothing is in flight any more."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def stop(self) -> None:
+        self.pause()
+        await self.settle()
+
+    async def rewind(self, step: int) -> None:
+        """Go back to the newest kept state at or before `step`; 0 is the initial weights. Later changes are undone."""
+        await self.stop()
+        step = max([kept for kept in self.kept if kept <= step], default=0)
+        changes = tuple(change for change in self.config.changes if change.step <= step)
+        self._go_back(step, replace(self.config, changes=changes))
+
+    async def reset(self, config: RaceConfig) -> None:
+        """Start over as another race, at its initial weights; who watches this one watches that."""
+        await self.stop()
+        self.kept.clear()
+        self.lanes = [LaneRun() for _ in config.lanes]
+        self._go_back(0, config)
+
+    async def change(self, lane: int, name: str, value: Any) -> None:
+        """Change a live setting of a lane from the next step on that has not been submitted."""
+        change = Change(self._submitted, lane, name, value)
+        same = (change.step, lane, name)
+        others = tuple(c for c in self.config.changes if (c.step, c.lane, c.name) != same)
+        self.config = replace(self.config, changes=(*others, change))
+        self.revision += 1
+        self.publish()
+        self._ensure_task()  # at rest, the change shows at once in what is measured
+
+    async def extend(self, steps: int) -> None:
+        """Set the limit of steps."""
+        await self.stop()
+        self.config = replace(self.config, steps=max(steps, self.step, 1))
+        if self.state in ("finished", "paused"):
+            self._set_state("finished" if self.step >= self.config.steps else "paused")
+        self.revision += 1
+
+    def lanes_now(self) -> list[Lane]:
+        """The lanes with the live changes made so far."""
+        return [self.config.lane_at(i, self._submitted) for i in range(len(self.config.lanes))]
+
+    @property
+    def kept_steps(self) -> list[int]:
+        return sorted({0, *self.kept})
+
+    # ------------------------------------------------------------------------------------------------ the task
+
+    def open(self) -> None:
+        """Make the initial states and measure them, so that the board has something true to show before Play."""
+        self._ensure_task()
+
+    def _ensure_task(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        """Run slices until target, pause or divergence, then measure where the race stands. Recover from lost workers."""
+        for attempt in range(RETRIES):
+            try:
+                if self._generation != self.cluster.generation:
+                    self._root(max((s for s in self.kept if s <= self.step), default=0))
+                await self._run_slices()
+                await self._look()
+                return
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                logger.warning("Race %s lost its workers at step %s: %r", self.id, self.step, error)
+                self._generation = 0  # none is that: start again from the states kept here
+                await asyncio.sleep(2 + attempt)
+        self._set_state("failed")
+
+    async def _run_slices(self) -> None:
+        flight: deque[Slice] = deque()
+        since_checkpoint, last = 0, time.monotonic()
+        while flight or not self._done():
+            alone = self.count_lanes() <= max(1, len(self.cluster.workers))
+            while not self._done() and since_checkpoint < CHECKPOINT and len(flight) < (IN_FLIGHT if alone else 1):
+                flight.append(self._submit(self._size_slice(alone)))
+                since_checkpoint += 1
+            await self._publish_slice(part := flight.popleft())
+            if self.divergence is not None:
+                return
+            now = time.monotonic()
+            self.speed = _smooth(self.speed, len(self.lanes) * part.steps / max(now - last, 1e-6))
+            last = now
+            if since_checkpoint >= CHECKPOINT and not flight:
+                await self._keep_states()
+                since_checkpoint = 0
+        if self.state == "running":
+            self._set_state("finished" if self.step >= self.config.steps else "paused")
+
+    def _done(self) -> bool:
+        """Whether all is submitted: to the target, or at rest to where the race stood before a worker was lost."""
+        at_rest = self._stopping or self.state != "running"
+        return self._submitted >= (self.step if at_rest else self.target)
+
+    def _size_slice(self, alone: bool) -> int:
+        """So many steps that the slowest lane takes SLICE_SECONDS; none crosses a change, or what is published."""
+        slowest = max(lane.seconds_per_step for lane in self.lanes) or SLICE_SECONDS / 4
+        steps = min(max(1, round(SLICE_SECONDS / slowest)), MAX_SLICE if alone else MAX_SLICE_SHARED)
+        stops = (self.target, self.step, *(change.step for change in self.config.changes))
+        return min([steps, *(stop - self._submitted for stop in stops if stop > self._submitted)])
+
+    def _submit(self, steps: int) -> Slice:
+        client, first = self.cluster.client, self._submitted
+        part = Slice(first, steps, [], [])
+        for i, run in enumerate(self.lanes):
+            lane = self.config.lane_at(i, first)
+            run.pair = client.submit(tasks.advance, run.pair, steps, lane, pure=False)
+            part.pairs.append(run.pair)
+            part.frames.append(client.submit(tasks.take_frame, run.pair, pure=False))
+        self._submitted += steps
+        return part
+
+    async def _publish_slice(self, part: Slice) -> None:
+        frames: list[Frame] = await self.cluster.client.gather(part.frames)
+        for i, (run, frame) in enumerate(zip(self.lanes, frames, strict=True)):
+            if len(frame):
+                run.seconds_per_step = _smooth(run.seconds_per_step, frame.seconds / len(frame))
+            if frame.first >= self.step:  # else published before a worker was lost: the same numbers again
+                run.series.add(frame)
+                for sink in self.frame_sinks:
+                    sink(i, frame)
+            if frame.diverged:
+                self.divergence = (i, frame.first + len(frame))
+        self.step = max(self.step, part.first + part.steps)
+        if self.divergence is not None:
+            for run, pair in zip(self.lanes, part.pairs, strict=True):
+                run.pair = pair
+            self._set_state("diverged")
+        self.publish()
+
+    async def _keep_states(self) -> None:
+        """Bring a copy of the states here, and root the next slices in it."""
+        client, step = self.cluster.client, self._submitted
+        states = await client.gather([client.submit(tasks.take_state, run.pair, pure=False) for run in self.lanes])
+        self.kept[step] = states
+        size = sum(s.weights.nbytes + s.moments.nbytes + s.buffers.nbytes for s in states)
+        while len(self.kept) > max(2, min(MAX_KEPT, KEPT_BYTES // size)):
+            steps = sorted(self.kept)  # thin the older half evenly: drop the one closest to its predecessor
+            gaps = {b: b - a for a, b in zip([0, *steps], steps[:-1], strict=False)}
+            del self.kept[min(gaps, key=gaps.get)]
+        self._restore(states)
+
+    def _restore(self, states: list[State]) -> None:
+        for run, state in zip(self.lanes, states, strict=True):
+            run.pair = self.cluster.client.submit(tasks.restore, state, pure=False)
+
+    def _root(self, step: int) -> None:
+        """Start from the states kept at `step`, or from the initial ones."""
+        self._generation, self._submitted = self.cluster.generation, step
+        if step in self.kept:
+            self._restore(self.kept[step])
+            return
+        workers = self.cluster.workers
+        for i, run in enumerate(self.lanes):
+            near = [workers[(self.first_worker + i) % len(workers)]] if workers else None
+            run.pair = self.cluster.client.submit(tasks.start, self.config.lanes[i], self.config.dataset,
+                                                  self.config.seed, workers=near, allow_other_workers=bool(near),
+                                                  pure=False)
+
+    def _go_back(self, step: int, config: RaceConfig) -> None:
+        """Stand at a kept step again, and forget what was measured after it."""
+        self.config, self.step, self.divergence = config, step, None
+        self.kept = {at: states for at, states in self.kept.items() if at <= step}
+        for run in self.lanes:
+            run.series.cut(step)
+        self._generation = 0
+        self.epoch += 1
+        self.revision += 1
+        self._set_state("paused" if step else "ready")
+        self._ensure_task()
+
+    async def _look(self) -> None:
+        """Measure where the lanes stand, without training."""
+        if self.divergence is not None:
+            return
+        client = self.cluster.client
+        lanes = [self.config.lane_at(i, self.step) for i in range(len(self.lanes))]
+        looks = [client.submit(tasks.measure, run.pair, lane, pure=False)
+                 for run, lane in zip(self.lanes, lanes, strict=True)]
+        for run, frame in zip(self.lanes, await client.gather(looks), strict=True):
+            run.series.look(frame)
+        self.publish()
+        if self.step not in self.kept and self.step > 0:
+            await self._keep_states()
+
+    # ------------------------------------------------------------------------------------------------ publishing
+
+    def _set_state(self, state: str) -> None:
+        self.state = state
+        if state != "running":
+            self.speed = 0.0
+        self.publish()
+
+    def publish(self) -> None:
+        self.version += 1
+
+
+def _smooth(old: float, new: float) -> float:
+    return new if old == 0 else 0.8 * old + 0.2 * new

@@ -1,0 +1,59 @@
+"""What a worker runs. The server imports this module to name the tasks, so torch is imported inside them only.
+
+A *pair* is what `advance` returns: a state, which stays on the worker, and a frame, which travels.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from resnet_viz.records import Frame, Lane, State
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+NICENESS = 10  # the page comes first: workers take what the server leaves
+
+Pair = tuple[State, Frame | None]
+
+
+def dask_setup(worker: Worker) -> None:
+    """Called in each worker as it starts: import torch at once, so that the first Play is fast."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+    from resnet_viz.lab import experiments
+    from resnet_viz.lab.train import set_up_process
+
+    set_up_process()
+    state, _ = experiments.advance(experiments.make_state(Lane(), "digits", 0), 2)
+    experiments.measure(state)
+
+
+def start(lane: Lane, dataset: str, seed: int) -> Pair:
+    from resnet_viz.lab import experiments
+
+    return experiments.make_state(lane, dataset, seed), None
+
+
+def restore(state: State) -> Pair:
+    return state, None
+
+
+def advance(pair: Pair, steps: int, lane: Lane) -> Pair:
+    from resnet_viz.lab import experiments
+
+    return experiments.advance(pair[0], steps, lane)
+
+
+def measure(pair: Pair, lane: Lane) -> Frame:
+    from resnet_viz.lab import experiments
+
+    return experiments.measure(pair[0], lane)
+
+
+def take_frame(pair: Pair) -> Frame | None:
+    return pair[1]
+
+
+def take_state(pair: Pair) -> State:
+    return pair[0]

@@ -1,0 +1,81 @@
+"""What is measured, from what a training step leaves behind. A probe returns numbers and changes nothing.
+
+Reductions run over many tensors at once, not layer by layer. The squares of a vanishing gradient underflow in single
+precision (and those of an exploding one overflow), so such norms are taken again in double.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from resnet_viz.lab.datasets import Data
+from resnet_viz.lab.nets import Net, Trace
+
+
+def measure_gradients(trace: Trace) -> Tensor:
+    """‖∂L/∂a[l]‖₂ per sample, root mean square over the batch: (L,), input to output.
+
+    The loss is a mean over B samples, so the gradient of one sample's loss is B times what the trace holds.
+    """
+    norms = torch.stack(torch._foreach_norm(trace.gradients))
+    if not 1e-15 < norms.min() <= norms.max() < 1e15:
+        norms = torch.stack(torch._foreach_norm(trace.gradients, 2, torch.float64))
+    return (norms * math.sqrt(len(trace.logits))).float()
+
+
+def measure_blocks(trace: Trace) -> list[np.ndarray]:
+    """Per block, averaged over the samples: ratio ‖F‖/‖s‖, share ‖s‖/(‖s‖+‖F‖), cosine of a[l] and a[l+2]; (K,) each.
+
+    NaN where there is no shortcut (ratio, share), where dimensions differ (cosine), or where all samples are zero.
+    """
+    k = len(trace.branches)
+    result = torch.full((3, k), math.nan)
+    for index in _group([f.shape for f in trace.branches]):
+        branch = torch.stack([trace.branches[i] for i in index]).flatten(2)  # (k, B, D)
+        after = torch.stack([trace.activations[2 * i + 2] for i in index]).flatten(2)
+        shortcuts = [trace.shortcuts[i] for i in index]
+        if shortcuts[0] is not None:
+            f = torch.linalg.vector_norm(branch, dim=2)
+            s = torch.linalg.vector_norm(torch.stack(shortcuts).flatten(2), dim=2)
+            result[0, index] = torch.nanmean(f / s.where(s > 0, torch.nan), 1)
+            result[1, index] = torch.nanmean(s / (s + f), 1)
+        same = [i for i in index if trace.activations[2 * i].shape == trace.activations[2 * i + 2].shape]
+        if same:
+            before = torch.stack([trace.activations[2 * i] for i in same]).flatten(2)
+            result[2, same] = F.cosine_similarity(before, after[-len(same) :], dim=2, eps=1e-30).mean(1)
+    return list(result.numpy())
+
+
+def _group(shapes: list[torch.Size]) -> list[list[int]]:
+    """Indices of equal shapes, consecutive ones together."""
+    groups: dict[torch.Size, list[int]] = {}
+    for i, shape in enumerate(shapes):
+        groups.setdefault(shape, []).append(i)
+    return list(groups.values())
+
+
+def measure_weight_gradients(module: Net, gradients: dict[Tensor, Tensor]) -> np.ndarray:
+    """‖∂L/∂W‖/‖W‖ of every layer with weights, input to output: (depth,). NaN where W is 0."""
+    weights = [layer.weight for layer in module.weighted_layers()]
+    norms = torch.stack(torch._foreach_norm([w.detach().double() for w in weights]))
+    slopes = torch.stack(torch._foreach_norm([gradients[w].double() for w in weights]))
+    return (slopes / norms.where(norms > 0, torch.nan)).numpy()
+
+
+@torch.inference_mode()
+def measure_accuracy(module: Net, x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy on (x, y), in evaluation mode: BatchNorm uses its running statistics."""
+    module.eval()
+    logits = module(x)
+    module.train()
+    return F.cross_entropy(logits, y).item(), (logits.argmax(1) == y).double().mean().item()
+
+
+def measure_held_out(module: Net, data: Data) -> tuple[float, float]:
+    """Loss and accuracy on the held-out part."""
+    return measure_accuracy(module, data.test_x, data.test_y)

@@ -1,0 +1,115 @@
+"""Training: one step after another, and the state that makes it a pure function. It knows nothing of measuring."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from resnet_viz.lab.dense import HandWritten, has_hand_written
+from resnet_viz.lab.nets import Net, Trace, build_net
+from resnet_viz.records import DATASETS, Lane, State
+
+MOMENTS = {"sgd": ("momentum_buffer",), "adamw": ("exp_avg", "exp_avg_sq")}
+
+
+def set_up_process() -> None:
+    """One thread, so results are the same to the bit and lanes share fairly; denormals, which are slow, flushed to 0."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+
+
+class Trainer:
+    """A net, its optimizer and flat vectors for both, reused from slice to slice; `load` and `save` move states.
+
+    All parameters are views of one flat vector and all gradients of another, so the optimizer has one tensor to update
+    and a state is one copy.
+    """
+
+    def __init__(self, lane: Lane, dataset: str) -> None:
+        self.lane, self.dataset = lane, dataset
+        self.module = build_net(lane.net, DATASETS[dataset])
+        parameters = list(self.module.parameters())
+        self.weights = torch.nn.Parameter(torch.zeros(sum(p.numel() for p in parameters)))
+        self.weights.grad = torch.zeros_like(self.weights)
+        self.gradients = dict(zip(parameters, split_flat(self.weights.grad, parameters), strict=True))
+        for parameter, view in zip(parameters, split_flat(self.weights.detach(), parameters), strict=True):
+            parameter.data = view
+        self.buffers = [b for b in self.module.buffers() if b.is_floating_point()]
+        self.optimizer = make_optimizer(lane, self.weights)
+        self.hand_written = None
+        if has_hand_written(lane.net):
+            self.hand_written = HandWritten(self.module, self.gradients, lane.train.batch_size)
+
+    def load(self, state: State) -> None:
+        self.weights.detach().copy_(torch.from_numpy(state.weights))
+        for buffer, values in zip(self.buffers, split_flat(torch.from_numpy(state.buffers), self.buffers), strict=True):
+            buffer.copy_(values)
+        moments = [torch.from_numpy(row.copy()) for row in state.moments]
+        self.optimizer.state[self.weights] = dict(zip(MOMENTS[self.lane.train.optimizer], moments, strict=True))
+        if self.lane.train.optimizer == "adamw":
+            self.optimizer.state[self.weights]["step"] = torch.tensor(float(state.step))
+
+    def save(self, state: State, steps: int) -> State:
+        """The state `steps` after `state`, holding copies of what was trained."""
+        moments = self.optimizer.state[self.weights]
+        return dataclasses.replace(
+            state,
+            step=state.step + steps,
+            weights=self.weights.detach().numpy().copy(),
+            buffers=flatten(self.buffers),
+            moments=np.stack([moments[name].numpy() for name in MOMENTS[self.lane.train.optimizer]]),
+        )
+
+    def run_passes(self, x: Tensor, y: Tensor) -> tuple[Tensor, Trace]:
+        """Forward and backward pass of a batch: the mean loss, and the trace; the flat gradient is filled."""
+        if self.hand_written is not None:
+            return self.hand_written.run(x, y)
+        trace = Trace()
+        loss = F.cross_entropy(self.module(x, trace), y)
+        wanted = list(self.gradients)
+        found = torch.autograd.grad(loss, wanted + trace.activations, allow_unused=True)
+        for view, gradient in zip(self.gradients.values(), found, strict=False):
+            view.zero_() if gradient is None else view.copy_(gradient)
+        trace.gradients = list(found[len(wanted) :])
+        return loss.detach(), trace
+
+    def update(self) -> None:
+        self.optimizer.step()
+
+
+def make_optimizer(lane: Lane, weights: torch.nn.Parameter) -> torch.optim.Optimizer:
+    train = lane.train
+    if train.optimizer == "adamw":
+        return torch.optim.AdamW([weights], lr=train.lr, weight_decay=train.weight_decay, fused=True)
+    return torch.optim.SGD([weights], lr=train.lr, momentum=train.momentum, weight_decay=train.weight_decay, fused=True)
+
+
+def split_flat(flat: Tensor, like: list[Tensor]) -> list[Tensor]:
+    """Views of a flat vector in the shapes of `like`."""
+    parts = flat.split([t.numel() for t in like]) if like else []
+    return [part.view(t.shape) for part, t in zip(parts, like, strict=True)]
+
+
+def flatten(tensors: list[Tensor]) -> np.ndarray:
+    """One float32 vector of all the tensors."""
+    return torch.cat([t.detach().reshape(-1) for t in tensors]).numpy() if tensors else np.zeros(0, np.float32)
+
+
+@functools.lru_cache(maxsize=16)
+def get_trainer(lane: Lane, dataset: str) -> Trainer:
+    """The trainer of a lane's configuration, kept from slice to slice. Its contents are always loaded afresh."""
+    return Trainer(lane, dataset)
+
+
+def make_state(lane: Lane, dataset: str, seed: int) -> State:
+    """The state before the first step."""
+    module: Net = build_net(lane.net, DATASETS[dataset], seed)
+    weights = flatten(list(module.parameters()))
+    buffers = flatten([b for b in module.buffers() if b.is_floating_point()])
+    moments = np.zeros((len(MOMENTS[lane.train.optimizer]), len(weights)), np.float32)
+    return State(lane, dataset, seed, 0, weights, buffers, moments)

@@ -1,0 +1,542 @@
+"""The records that cross a process boundary: what to train, where training stands, and what was measured.
+
+Everything here is a frozen dataclass of plain values and numpy arrays, so the server can hold it without torch.
+Construction validates: a `ConfigError` names the field, what it got and what it takes. The counts of parameters and
+multiply-adds are arithmetic on the configuration, so a net can be refused before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, get_type_hints
+
+import numpy as np
+
+FAMILIES = ("dense", "conv")
+SHORTCUTS = ("none", "identity", "zero-pad", "projection", "projection-all")
+NORMS = ("none", "batch")
+INITS = ("default", "he", "xavier", "zero-last")
+ORDERS = ("post", "pre")
+OPTIMIZERS = ("sgd", "adamw")
+LIVE_FIELDS = ("skip", "lr", "momentum", "weight_decay")  # what may change in the middle of a run
+
+MAX_DEPTH = 1202  # the deepest net of He et al. 2015
+MAX_LANES = 4
+MAX_CHANGES = 100
+MAX_TEXT = 60  # characters of a bad value that an error message repeats
+
+
+def N_(message: str) -> str:
+    """Mark a message for translation; `text.sentence` translates it when a reader is known."""
+    return message
+
+
+class ConfigError(ValueError):
+    """A value that cannot be used: `field`, `value`, and in words what the field takes.
+
+    `takes` is an untranslated template and `params` what it is filled with, so that the sentence can be told in the
+    language of whoever reads it. `str(error)` is the English sentence.
+    """
+
+    TEMPLATE = N_("{field} cannot be {value}: it takes {takes}.")
+
+    def __init__(self, field: str, value: Any, takes: str, **params: Any) -> None:
+        self.field, self.value, self.takes, self.params = field, shorten(value), takes, params
+        super().__init__(self.sentence())
+
+    def sentence(self, translate: Any = str) -> str:
+        takes = translate(self.takes).format(**self.params)
+        return translate(self.TEMPLATE).format(field=self.field, value=self.value, takes=takes)
+
+    def __reduce__(self) -> tuple:
+        return _rebuild_error, (self.field, self.value, self.takes, self.params)
+
+
+def _rebuild_error(field: str, value: Any, takes: str, params: dict) -> ConfigError:
+    return ConfigError(field, value, takes, **params)
+
+
+def shorten(value: Any) -> str:
+    """The value as an error message repeats it: quoted if it is text, and never long."""
+    if isinstance(value, int) and abs(value) > 10**MAX_TEXT:
+        return N_("a number of over 60 digits")
+    shown = f"“{value[:MAX_TEXT]}”" if isinstance(value, str) else str(value)
+    return shown if len(shown) <= MAX_TEXT + 2 else shown[:MAX_TEXT] + "…"
+
+
+def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed or not isinstance(value, str):
+        raise ConfigError(name, value, N_("one of {allowed}"), allowed=", ".join(allowed))
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigError(name, value, N_("a whole number from {low} to {high}"), low=low, high=high)
+
+
+def _number(name: str, value: Any, low: float, high: float) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigError(name, value, N_("a number from {low} to {high}"), low=low, high=high)
+
+
+# ---------------------------------------------------------------------------------------------------- data sets
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """The shape of a data set: of one example, the number of classes, and of examples in either part."""
+
+    shape: tuple[int, ...]  # (features,) for points, (channels, height, width) for pictures
+    classes: int
+    train: int = 0
+    test: int = 0
+
+    @property
+    def is_picture(self) -> bool:
+        return len(self.shape) == 3
+
+    @property
+    def features(self) -> int:
+        return math.prod(self.shape)
+
+
+DATASETS = {
+    "digits": DataShape((1, 8, 8), 10, 1437, 360),
+    "spirals": DataShape((2,), 2, 1024, 512),
+    "circles": DataShape((2,), 2, 1024, 512),
+    "moons": DataShape((2,), 2, 1024, 512),
+    "checkerboard": DataShape((2,), 2, 1024, 512),
+}
+
+
+# ---------------------------------------------------------------------------------------------------- nets
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    """One net. `shortcut` says what happens where dimensions change; inside a stage a shortcut is the identity.
+
+    "zero-pad", "projection" and "projection-all" are options A, B and C of He et al. 2015, section 4.1. `width` is
+    one number or one per stage (dense), or the first stage's channels (conv). `skip=False` cuts every shortcut and
+    keeps the branches: the plain net with the same weights.
+    """
+
+    family: str = "dense"
+    shortcut: str = "identity"
+    depth: int = 20
+    width: tuple[int, ...] = (64,)
+    norm: str = "none"
+    init: str = "default"
+    order: str = "post"
+    skip: bool = True
+
+    def __post_init__(self) -> None:
+        _choice("family", self.family, FAMILIES)
+        _choice("shortcut", self.shortcut, SHORTCUTS)
+        _choice("norm", self.norm, NORMS)
+        _choice("init", self.init, INITS)
+        _choice("order", self.order, ORDERS)
+        if not isinstance(self.skip, bool):
+            raise ConfigError("skip", self.skip, N_("true or false"))
+        self._check_depth()
+        self._check_width()
+        self._check_dimensions()
+
+    def _check_depth(self) -> None:
+        unit = 2 if self.family == "dense" else 6
+        low = 2 + unit
+        high = MAX_DEPTH - (MAX_DEPTH - 2) % unit
+        depth = self.depth
+        if isinstance(depth, int) and not isinstance(depth, bool) and low <= depth <= high and (depth - 2) % unit == 0:
+            return
+        if isinstance(depth, int) and not isinstance(depth, bool):
+            nearest = min(max(low, 2 + unit * round((depth - 2) / unit)), high) if abs(depth) < 10**9 else high
+            takes = N_("{unit}n+2 layers with weights, from {low} to {high}; the nearest is {nearest}")
+            raise ConfigError("depth", depth, takes, unit=unit, low=low, high=high, nearest=nearest)
+        raise ConfigError("depth", depth, N_("a whole number from {low} to {high}"), low=low, high=high)
+
+    def _check_width(self) -> None:
+        high = 1024 if self.family == "dense" else 256
+        if not isinstance(self.width, tuple) or not 1 <= len(self.width) <= 4:
+            raise ConfigError("width", self.width, N_("one number, or two to four with commas between, one per stage"))
+        for value in self.width:
+            _whole("width", value, 1, high)
+        if self.family == "conv" and len(self.width) != 1:
+            takes = N_("one number for a convolutional net: the first stage's channels, doubled at each later stage")
+            raise ConfigError("width", _join(self.width), takes)
+        if self.family == "dense" and len(self.width) > self.blocks:
+            raise ConfigError("width", _join(self.width), N_("at most one number per block, and there are {blocks}"),
+                              blocks=self.blocks)
+
+    def _check_dimensions(self) -> None:
+        widths = self.stage_widths
+        if self.shortcut == "identity" and len(set(widths)) > 1:
+            takes = N_("identity only where a[l] and z[l+2] have equal dimensions, but the stages are {widths} wide: "
+                       "choose zero-pad or projection")
+            raise ConfigError("shortcut", self.shortcut, takes, widths=_join(widths))
+        if self.shortcut == "zero-pad" and any(b < a for a, b in zip(widths, widths[1:], strict=False)):
+            takes = N_("zero-pad only where the width grows, but the stages are {widths} wide: choose projection")
+            raise ConfigError("shortcut", self.shortcut, takes, widths=_join(widths))
+
+    @property
+    def blocks(self) -> int:
+        """The number of residual blocks, two layers with weights each."""
+        return (self.depth - 2) // 2
+
+    @property
+    def stage_widths(self) -> tuple[int, ...]:
+        if self.family == "dense":
+            return self.width
+        return tuple(self.width[0] * 2**stage for stage in range(3))
+
+    def block_stages(self) -> list[int]:
+        """The stage of each block, input to output. Stages share the blocks evenly; the earlier take what is left."""
+        stages = len(self.stage_widths)
+        share, left = divmod(self.blocks, stages)
+        return [stage for stage in range(stages) for _ in range(share + (stage < left))]
+
+    @property
+    def residual(self) -> bool:
+        return self.skip and self.shortcut != "none"
+
+    def check_data(self, data: DataShape) -> None:
+        """Raise where this net cannot take the data."""
+        if self.family == "conv" and not data.is_picture:
+            raise ConfigError("family", self.family, N_("dense where the data are points in a plane, not pictures"))
+
+
+def _join(values: tuple[int, ...]) -> str:
+    return ",".join(str(value) for value in values)
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """One residual block: its stage, dimensions in and out, the stride, and which shortcut it has."""
+
+    stage: int
+    inputs: int
+    outputs: int
+    stride: int
+    shortcut: str  # "none", "identity", "zero-pad" or "projection"
+
+
+def plan_blocks(net: NetConfig) -> list[BlockPlan]:
+    """The blocks of a net, input to output, with the shortcut each one has where skip is on."""
+    widths, stages, plans = net.stage_widths, net.block_stages(), []
+    for k, stage in enumerate(stages):
+        inputs = widths[stages[k - 1]] if k else widths[0]
+        changes = inputs != widths[stage] or (net.family == "conv" and k > 0 and stages[k - 1] != stage)
+        kind = net.shortcut
+        if kind in ("projection", "zero-pad") and not changes:
+            kind = "identity"
+        kind = "projection" if kind == "projection-all" else kind
+        stride = 2 if changes and net.family == "conv" else 1
+        plans.append(BlockPlan(stage, inputs, widths[stage], stride, kind))
+    return plans
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer as a table shows it. `counted` says whether it counts towards the depth."""
+
+    name: str
+    kind: str  # "linear", "conv" or "pool"
+    kernel: int
+    stride: int
+    output: tuple[int, ...]
+    parameters: int
+    multiply_adds: int  # per example
+    counted: bool = True
+
+
+def list_layers(net: NetConfig, data: DataShape) -> Iterator[Layer]:
+    """Every layer with its output shape, parameters (normalisation included) and multiply-adds, input to output."""
+    net.check_data(data)
+    batch, conv = net.norm == "batch", net.family == "conv"
+    post = net.order == "post"
+    height, width = data.shape[1:] if conv else (1, 1)
+
+    def weights(name: str, fan_in: int, fan_out: int, kernel: int, stride: int, norm: int, counted: bool = True) -> Layer:
+        bias = 0 if batch or not counted else fan_out
+        output = (fan_out, height, width) if conv else (fan_out,)
+        size = fan_in * fan_out * kernel * kernel
+        return Layer(name, "conv" if conv else "linear", kernel, stride, output, size + bias + 2 * norm,
+                     size * height * width, counted)
+
+    kernel = 3 if conv else 1
+    channels = data.shape[0] if conv else data.features
+    first = net.stage_widths[0]
+    yield weights("stem", channels, first, kernel, 1, first if batch and post else 0)
+    for k, block in enumerate(plan_blocks(net), start=1):
+        if block.stride == 2:
+            height, width = (height + 1) // 2, (width + 1) // 2
+        norms = (block.outputs if post else block.inputs, block.outputs) if batch else (0, 0)
+        yield weights(f"block{k}.1", block.inputs, block.outputs, kernel, block.stride, norms[0])
+        yield weights(f"block{k}.2", block.outputs, block.outputs, kernel, 1, norms[1])
+        if net.skip and block.shortcut == "projection":
+            norm = block.outputs if batch and post else 0
+            yield weights(f"block{k}.shortcut", block.inputs, block.outputs, 1, block.stride, norm, counted=False)
+    last = net.stage_widths[-1]
+    if conv:
+        yield Layer("pool", "pool", height, 1, (last,), 0, 0, counted=False)
+    norm = last if batch and not post else 0
+    yield Layer("head", "linear", 1, 1, (data.classes,), (last + 1) * data.classes + 2 * norm, last * data.classes)
+
+
+def count_parameters(net: NetConfig, data: DataShape) -> int:
+    """Trained parameters; those of shortcuts that are cut are not counted."""
+    return sum(layer.parameters for layer in list_layers(net, data))
+
+
+def count_multiply_adds(net: NetConfig, data: DataShape) -> int:
+    """Multiply-adds of one forward pass of one example, in layers with weights."""
+    return sum(layer.multiply_adds for layer in list_layers(net, data))
+
+
+# ---------------------------------------------------------------------------------------------------- races
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How one lane is trained. `momentum` is for SGD; AdamW takes β = (0.9, 0.999)."""
+
+    optimizer: str = "sgd"
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        _choice("optimizer", self.optimizer, OPTIMIZERS)
+        _number("lr", self.lr, 0.0, 100.0)
+        _number("momentum", self.momentum, 0.0, 0.999)
+        _number("weight_decay", self.weight_decay, 0.0, 10.0)
+        _whole("batch_size", self.batch_size, 2, 1024)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One net of a race and how it is trained."""
+
+    net: NetConfig = NetConfig()
+    train: TrainConfig = TrainConfig()
+
+    def changed(self, name: str, value: Any) -> Lane:
+        """This lane with one live setting changed; its weights stay as they are."""
+        if name == "skip":
+            return replace(self, net=replace(self.net, skip=value))
+        return replace(self, train=replace(self.train, **{name: value}))
+
+
+@dataclass(frozen=True)
+class Change:
+    """A live change: before `step`, set `name` of lane `lane` to `value`."""
+
+    step: int
+    lane: int
+    name: str
+    value: float | bool
+
+    def __post_init__(self) -> None:
+        _whole("changes.step", self.step, 0, 10**6)
+        _whole("changes.lane", self.lane, 0, MAX_LANES - 1)
+        _choice("changes.name", self.name, LIVE_FIELDS)
+        Lane().changed(self.name, self.value)  # validates the value
+
+
+# The budget of one race, checked before anything is allocated. A step is three passes (forward, and two backward).
+MAX_PARAMETERS = 5_000_000
+MAX_MULTIPLY_ADDS = 30_000_000_000  # per step: about a second on one core
+MAX_MEMORY = 1_000_000_000  # bytes of activations and their gradients
+
+
+@dataclass(frozen=True)
+class RaceConfig:
+    """A race: one data set, one seed, one to four lanes, a limit of steps, and the live changes made on the way.
+
+    The same `RaceConfig` gives the same numbers to the bit on the same machine.
+    """
+
+    dataset: str = "digits"
+    seed: int = 0
+    steps: int = 2000
+    lanes: tuple[Lane, ...] = (Lane(NetConfig(skip=False)), Lane())
+    changes: tuple[Change, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        _choice("dataset", self.dataset, tuple(DATASETS))
+        _whole("seed", self.seed, 0, 2**31 - 1)
+        _whole("steps", self.steps, 1, 100_000)
+        if not 1 <= len(self.lanes) <= MAX_LANES:
+            raise ConfigError("lanes", len(self.lanes), N_("from 1 to {high} lanes"), high=MAX_LANES)
+        if len(self.changes) > MAX_CHANGES:
+            raise ConfigError("changes", len(self.changes), N_("at most {high} live changes"), high=MAX_CHANGES)
+        for change in self.changes:
+            _whole("changes.lane", change.lane, 0, len(self.lanes) - 1)
+        for lane in self.lanes:
+            check_budget(lane, self.data)
+
+    @property
+    def data(self) -> DataShape:
+        return DATASETS[self.dataset]
+
+    def lane_at(self, index: int, step: int) -> Lane:
+        """The lane as configured for `step`: with every change up to and including that step."""
+        lane = self.lanes[index]
+        for change in self.changes:
+            if change.lane == index and change.step <= step:
+                lane = lane.changed(change.name, change.value)
+        return lane
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> RaceConfig:
+        """Read a race from JSON. Raises `ConfigError` for anything that is not one."""
+        return read_record(cls, parse_json(text), "config")
+
+
+def check_budget(lane: Lane, data: DataShape) -> None:
+    """Raise where one step of a lane would cost more than a race may: parameters, multiply-adds, memory."""
+    net, batch = lane.net, lane.train.batch_size
+    net.check_data(data)
+    if data.train and batch > data.train:
+        raise ConfigError("batch_size", batch, N_("at most the {train} training examples"), train=data.train)
+    layers = list(list_layers(net, data))
+    takes = N_("a smaller net: depth {depth}, width {width}, batch {batch} needs {need}, and the limit is {limit}")
+    need = {
+        N_("parameters"): (sum(layer.parameters for layer in layers), MAX_PARAMETERS),
+        N_("multiply-adds per step"): (3 * batch * sum(layer.multiply_adds for layer in layers), MAX_MULTIPLY_ADDS),
+        N_("bytes of memory"): (4 * 6 * batch * sum(math.prod(layer.output) for layer in layers), MAX_MEMORY),
+    }
+    for what, (cost, limit) in need.items():
+        if cost > limit:
+            raise ConfigError("depth", net.depth, takes, depth=net.depth, width=_join(net.width), batch=batch,
+                              need=f"{cost:,} ({what})", limit=f"{limit:,}")
+
+
+# ---------------------------------------------------------------------------------------------------- JSON
+
+
+def parse_json(text: str) -> Any:
+    """Parsed JSON. NaN and Infinity, which are no JSON, are refused as broken JSON is."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError("config", shorten(text), N_("valid JSON ({error})"), error=shorten(str(error))) from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def read_record(kind: type, value: Any, where: str) -> Any:
+    """Build a record from parsed JSON, strictly: unknown keys and wrong types are refused by name.
+
+    A number for `width` stands for one stage, and text such as "128,256" for one per stage.
+    """
+    if not isinstance(value, dict):
+        raise ConfigError(where, value, N_("an object in braces"))
+    hints, known = get_type_hints(kind), {f.name for f in fields(kind)}
+    for name in value:
+        if name not in known:
+            raise ConfigError(f"{where}.{name}" if where != "config" else name, value[name],
+                              N_("nothing: there is no such field; known are {known}"), known=", ".join(sorted(known)))
+    return kind(**{name: _read_field(name, hints[name], item) for name, item in value.items()})
+
+
+def _read_field(name: str, hint: Any, value: Any) -> Any:
+    if name in ("net", "train"):
+        return read_record(hint, value, name)
+    if name in ("lanes", "changes"):
+        if not isinstance(value, list) or len(value) > MAX_CHANGES:
+            raise ConfigError(name, value, N_("a list in brackets of at most {high} items"), high=MAX_CHANGES)
+        kind = Lane if name == "lanes" else Change
+        return tuple(read_record(kind, item, f"{name}[{i}]") for i, item in enumerate(value))
+    if name == "width":
+        return read_width(value)
+    return value
+
+
+def read_width(value: Any) -> tuple[int, ...]:
+    """Widths from 64, "64", "128,256" or [128, 256]."""
+    if isinstance(value, str):
+        parts: list[Any] = value.split(",")
+        if all(part.strip().isascii() and part.strip().isdigit() and len(part) < 9 for part in parts):
+            return tuple(int(part) for part in parts)
+        raise ConfigError("width", value, N_("one number, or two to four with commas between, one per stage"))
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+# ---------------------------------------------------------------------------------------------------- training
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where one lane stands: all of it, so that `advance` is a pure function.
+
+    `weights` (P,) are the parameters, flat, in the order of the net's definition; `buffers` (Q,) BatchNorm's running
+    statistics; `moments` (M, P) the optimizer's: 1 row for SGD with momentum, 2 for AdamW. All float32. Batches are
+    drawn from a generator that seed and step determine, so no generator's state need be kept.
+    """
+
+    lane: Lane
+    dataset: str
+    seed: int
+    step: int
+    weights: np.ndarray
+    buffers: np.ndarray
+    moments: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What was measured in the steps `first … first + n - 1` of one lane. Arrays are float32; the step is the first axis.
+
+    Of each step, on its training batch and before its update: `loss` (n,), `accuracy` (n,), and `gradient` (n, L) the
+    norm ‖∂L/∂a[l]‖₂ per sample (root mean square over the batch) of every hidden activation, input to output.
+
+    At the steps `probe_step` (m,), of the state that the step starts from: `test_loss`, `test_accuracy` (m,) on the
+    held-out set; on the step's batch `weight_gradient` (m, depth) ‖∂L/∂W‖/‖W‖ of each layer, and per block `ratio`,
+    `share`, `cosine` (m, K): ‖F‖/‖s‖, ‖s‖/(‖s‖+‖F‖) and the cosine of a[l] and a[l+2], averaged over the samples.
+    NaN where there is nothing to measure: ratio and share where there is no shortcut, the cosine where dimensions
+    differ.
+
+    `diverged` says that the next step would have started from, or led to, a number that is not finite; it is not taken.
+    """
+
+    first: int
+    loss: np.ndarray
+    accuracy: np.ndarray
+    gradient: np.ndarray
+    probe_step: np.ndarray
+    test_loss: np.ndarray
+    test_accuracy: np.ndarray
+    weight_gradient: np.ndarray
+    ratio: np.ndarray
+    share: np.ndarray
+    cosine: np.ndarray
+    seconds: float = 0.0
+    diverged: bool = False
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def to_jsonable(self) -> dict[str, Any]:
+        """Lists and numbers; what is not finite becomes null."""
+        return {f.name: _jsonable(getattr(self, f.name)) for f in fields(self)}
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return _jsonable(value.tolist())
+    if isinstance(value, list):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,57 @@
+"""Texts in the reader's language. English is in the code; translations are in assets/locale/*.po.
+
+The language belongs to the session: `use_language` sets it for the running script, never for the process.
+"""
+
+from __future__ import annotations
+
+import functools
+import gettext
+import io
+from contextvars import ContextVar
+from pathlib import Path
+
+from babel.messages import mofile, pofile
+
+from resnet_viz.records import ConfigError
+
+LOCALE = Path(__file__).parents[1] / "assets" / "locale"
+LANGUAGES = {"en": "English", "zh_CN": "简体中文"}
+
+_language: ContextVar[str] = ContextVar("language", default="en")
+
+
+def use_language(language: str) -> None:
+    """Speak this language from here on in the running script; an unknown one is English."""
+    _language.set(language if language in LANGUAGES else "en")
+
+
+def get_language() -> str:
+    return _language.get()
+
+
+def choose_language(locale: str | None) -> str:
+    """The language for a browser's locale, such as "zh-Hans-CN": Chinese of any kind gets 简体中文."""
+    return "zh_CN" if (locale or "").lower().startswith("zh") else "en"
+
+
+@functools.cache
+def load_translations(language: str) -> gettext.NullTranslations:
+    path = LOCALE / f"{language}.po"
+    if not path.exists():
+        return gettext.NullTranslations()
+    compiled = io.BytesIO()
+    with path.open("rb") as file:
+        mofile.write_mo(compiled, pofile.read_po(file, locale=language))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+def _(message: str) -> str:
+    """The message in the session's language."""
+    return load_translations(_language.get()).gettext(message)
+
+
+def sentence(error: ConfigError) -> str:
+    """What is wrong, in the session's language."""
+    return error.sentence(_)

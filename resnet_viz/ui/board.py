@@ -1,0 +1,124 @@
+"""The live board: one keyed v2 component that draws a race while it runs.
+
+A WebSocket (`feed.py`) pushes frames to the browser; Streamlit's reruns only exchange the words and
+the feed's address. The drawing is in `assets/board.js`, its contract with the server in that file's head.
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import streamlit as st
+
+from resnet_viz.text import _
+
+ASSETS = Path(__file__).parents[2] / "assets"
+PLOTLY = f"/plotly/plotly.min.js?v={version('plotly')}"
+HTML = '<div class="rv-board" data-testid="board" role="figure"></div>'
+
+_mount = st.components.v2.component(
+    "resnet_viz_board",
+    html=HTML,
+    css=(ASSETS / "board.css").read_text(encoding="utf-8"),
+    js=(ASSETS / "board.js").read_text(encoding="utf-8"),
+    isolate_styles=False,
+)
+
+
+def show_board(key: str, feed_url: str, lanes: list[str], language: str, state: str) -> None:
+    """Show the race behind `feed_url` ("/feed/<id>?token=<token>").
+
+    `lanes` are 1 to 4 translated names, `language` is "en" or "zh_CN". As long as `key` stays,
+    so do the charts, their zoom and the connection; a new `feed_url` connects anew. `state` is the
+    race's as the page's buttons were drawn for; where the race leaves it, the board has them redrawn.
+    """
+    names = [{"name": name} for name in lanes]
+    data = {"feed": feed_url, "plotly": PLOTLY, "language": language, "text": words(), "lanes": names,
+            "state": state}
+    _mount(key=key, data=data, on_settled_change=lambda: None)
+
+
+def words() -> dict[str, str]:
+    """Every text the board shows, in the session's language; `{name}` is filled in the browser."""
+    return _status_words() | _net_words() | _chart_words()
+
+
+def _status_words() -> dict[str, str]:
+    return {
+        "board_label": _("Live race: the nets and their curves"),
+        "state_ready": _("Ready"),
+        "state_running": _("Running"),
+        "state_paused": _("Paused"),
+        "state_finished": _("Finished"),
+        "state_diverged": _("Diverged"),
+        "state_failed": _("Stopped by an error"),
+        "step_of": _("Step {step} of {limit}"),
+        "speed": _("{speed} steps/s"),
+        "connection_lost": _("Connection lost, reconnecting…"),
+        "refused": _("The server refused the connection to this race. Reload the page."),
+        "gone": _("This race is no longer on the server. Start a new one."),
+        "diverged": _(
+            "{lane} diverged at step {step}: its loss is no longer a finite number. The race is "
+            "paused; go back to an earlier step or lower the learning rate."
+        ),
+        "failed": _("The race stopped because of an error on the server. Reset it to start again."),
+        "press_play": _("Press Play to start"),
+        "nothing_yet": _("Nothing measured yet"),
+        "summary_lane": _("{lane}: training accuracy {accuracy}, first layer’s gradient {gradient}"),
+    }
+
+
+def _net_words() -> dict[str, str]:
+    return {
+        "layers": _("{count} layers"),
+        "parameters": _("{count} parameters"),
+        "multiply_adds": _("{count} multiply-adds per sample"),
+        "training_accuracy": _("Training accuracy"),
+        "held_out_accuracy": _("Held-out accuracy"),
+        "chain_label": _("{lane}, from input to output"),
+        "stem": _("stem"),
+        "head": _("head"),
+        "channels": _("{width} channels"),
+        "units": _("{width} units"),
+        "block": _("Block {number}"),
+        "block_layers": _("layers {first} and {second}"),
+        "shape": _("Shape"),
+        "gradient_norm": _("Gradient norm"),
+        "ratio": _("r = ‖F‖ / ‖s‖"),
+        "share": _("Shortcut share"),
+        "cosine": _("Cosine"),
+        "close": _("Close"),
+        "scale_title": _("Colour: gradient norm at the block’s output, per sample"),
+        "key_share": _("Thickness: the shortcut’s share"),
+        "key_zero_pad": _("Zero padding"),
+        "key_projection": _("Projection Wₛ"),
+    }
+
+
+def _chart_words() -> dict[str, str]:
+    return {
+        "training_batch": _("Training batch"),
+        "held_out_set": _("Held-out set"),
+        "loss_title": _("Loss"),
+        "accuracy_title": _("Accuracy"),
+        "layers_title": _("Gradient, layer by layer"),
+        "blocks_title": _("What the shortcut carries"),
+        "axis_step": _("Step"),
+        "axis_layer": _("Layer, from input to output"),
+        "axis_block": _("Block, from input to output"),
+        "mode_linear": _("Linear"),
+        "mode_log": _("Log"),
+        "mode_activations": _("Activations"),
+        "mode_weights": _("Weights"),
+        "mode_ratio": _("r = ‖F‖ / ‖s‖"),
+        "mode_share": _("Share"),
+        "mode_cosine": _("Cosine"),
+        "chance": _("chance {chance} %"),
+        "gradient_note": _("{lane}: the first layer gets {ratio} of the last layer’s gradient."),
+        "weights_note": _("{lane}: the first layer’s ‖∂L/∂W‖ / ‖W‖ is {ratio} of the last one’s."),
+        "ratio_note": _("F is the branch, s the shortcut: below 1, the shortcut carries more."),
+        "share_note": _("‖s‖ / (‖s‖ + ‖F‖): at 100 %, the block is the identity."),
+        "cosine_note": _("Between a block’s input and its output: at 1, the direction is unchanged."),
+        "no_shortcuts": _("No lane has shortcuts."),
+        "reset": _("{chart}: show all"),
+        "download": _("{chart}: download the image"),
+    }

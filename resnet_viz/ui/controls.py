@@ -1,0 +1,178 @@
+"""The widgets: their words, and how they stand for `Settings`. Each has the name of its field as its key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from resnet_viz import records
+from resnet_viz.text import _
+from resnet_viz.ui.settings import COMPARABLE, DEFAULTS, Settings, read_value, write_value
+
+LANES = ("A", "B")
+FAMILY_DEFAULTS = {
+    "dense": {"width": "64", "norm": "none", "shortcut": "identity"},
+    "conv": {"width": "8", "norm": "batch", "shortcut": "zero-pad", "dataset": "digits"},
+}
+
+
+def label_fields() -> dict[str, str]:
+    """What each setting is called."""
+    return {
+        "dataset": _("Data set"), "seed": _("Seed"), "steps": _("Step limit"), "compare": _("The lanes differ in"),
+        "skip": _("Skip connections"), "family": _("Family"), "depth": _("Depth"), "width": _("Width"),
+        "shortcut": _("Shortcut"), "norm": _("Normalisation"), "init": _("Initial weights"), "order": _("Activation"),
+        "optimizer": _("Optimizer"), "lr": _("Learning rate"), "momentum": _("Momentum"),
+        "weight_decay": _("Weight decay λ"), "batch_size": _("Batch size"),
+    }
+
+
+def label_options() -> dict[str, str]:
+    """What each choice is called."""
+    return {
+        "digits": _("Digits 8×8"), "spirals": _("Two spirals"), "circles": _("Two circles"), "moons": _("Two moons"),
+        "checkerboard": _("Checkerboard"), "dense": _("Dense"), "conv": _("Convolutional"),
+        "identity": _("Identity"), "zero-pad": _("Zero padding (A)"), "projection": _("W_s where dimensions change (B)"),
+        "projection-all": _("W_s everywhere (C)"), "batch": _("BatchNorm"), "default": _("PyTorch’s default"),
+        "he": _("He"), "xavier": _("Xavier"), "zero-last": _("Last layer of a branch zero"),
+        "post": _("After the sum"), "pre": _("Before the layers (pre-activation)"),
+        "sgd": _("SGD with momentum"), "adamw": "AdamW", "none": _("None"),
+    }
+
+
+def explain_fields() -> dict[str, str]:
+    """What each setting does, for who learns."""
+    return {
+        "dataset": _("Real data. Digits are scikit-learn’s 8×8 pictures; the others are points in a plane, made here. "
+                     "A fifth of the digits is held out and never trained on."),
+        "seed": _("Decides the initial weights and the order of the batches. The same seed gives the same numbers, to "
+                  "the bit."),
+        "steps": _("Where the race ends. One step trains on one batch."),
+        "compare": _("Both lanes start from the same settings, the same weights and see the same batches. Choose the "
+                     "one thing that is different."),
+        "family": _("Dense: each block is z[l+1] = W[l+1] a[l] + b[l+1], ReLU, z[l+2] = W[l+2] a[l+1] + b[l+2]. "
+                    "Convolutional: the shape of He et al. 2015 for CIFAR, three stages of 3×3 convolutions."),
+        "depth": _("Layers with weights: 2n+2 for dense nets (n blocks of two layers, a stem and a head), 6n+2 for "
+                   "convolutional ones. Try 8 against 56."),
+        "width": _("Units of each layer; with commas, one number per stage, such as 64,128. For a convolutional net the "
+                   "channels of the first stage; they double at each later stage."),
+        "shortcut": _("How a[l] reaches the sum where its dimension differs from z[l+2]: padded with zeros (no "
+                      "parameters) or multiplied by a learned matrix W_s. The identity needs equal dimensions."),
+        "norm": _("BatchNorm behind each layer keeps signals and gradients healthy in size. Deep plain nets then train "
+                  "at all, and yet worse than shallow ones: degradation."),
+        "init": _("PyTorch’s default shrinks the gradient of a plain net about sixfold per block. He keeps its size. "
+                  "He without normalisation lets a residual net explode."),
+        "order": _("After the sum, as in the lesson: a[l+2] = g(z[l+2] + a[l]). Before the layers (He et al. 2016): "
+                   "nothing stands on the shortcut’s way from input to output."),
+        "optimizer": _("SGD with momentum is the paper’s choice. AdamW scales each weight’s step by its recent gradients, "
+                       "which hides much of a vanishing gradient."),
+        "lr": _("How far one step goes. May be changed in the middle of a run."),
+        "momentum": _("How much of the last step is kept in the next. May be changed in the middle of a run."),
+        "weight_decay": _("Pulls every weight towards 0. A residual block then moves towards the identity, a plain one "
+                          "towards the zero map. May be changed in the middle of a run."),
+        "batch_size": _("Examples per step. What is left over at the end of an epoch is dropped."),
+        "skip": _("On: a[l+2] = g(z[l+2] + a[l]). Off: a[l+2] = g(z[l+2]), with the same weights. May be switched in the "
+                  "middle of a run; see what the gradients do."),
+    }
+
+
+OPTIONS = {
+    "dataset": tuple(records.DATASETS), "family": records.FAMILIES, "shortcut": records.SHORTCUTS[1:],
+    "norm": records.NORMS, "init": records.INITS, "order": records.ORDERS, "optimizer": records.OPTIMIZERS,
+}
+NUMBERS: dict[str, dict[str, Any]] = {
+    "seed": {"min_value": 0, "max_value": 2**31 - 1, "step": 1},
+    "steps": {"min_value": 1, "max_value": 100_000, "step": 500},
+    "depth": {"min_value": 4, "max_value": records.MAX_DEPTH, "step": 2},
+    "batch_size": {"min_value": 2, "max_value": 1024, "step": 32},
+    "lr": {"min_value": 0.0, "max_value": 100.0, "step": 0.01, "format": "%g"},
+    "momentum": {"min_value": 0.0, "max_value": 0.999, "step": 0.1, "format": "%g"},
+    "weight_decay": {"min_value": 0.0, "max_value": 10.0, "step": 0.001, "format": "%g"},
+}
+
+
+def show_field(name: str, key: str | None = None, lane: str = "", on_change: Callable | None = None) -> None:
+    """The widget of one setting. Its value is in the session under its key."""
+    label = label_fields()[name] + (f" · {lane}" if lane else "")
+    common = {"key": key or name, "help": explain_fields()[name], "on_change": on_change}
+    if name in OPTIONS:
+        st.selectbox(label, OPTIONS[name], format_func=lambda option: label_options()[option], **common)
+    elif name == "width":
+        st.text_input(label, max_chars=30, **common)
+    else:
+        bounds = NUMBERS[name] | ({"step": 6} if name == "depth" and st.session_state.get("family") == "conv" else {})
+        st.number_input(label, **bounds, **common)
+
+
+def show_settings() -> None:
+    """All settings but the toggles, in groups."""
+    compare, titles = st.session_state.compare, label_fields()
+    st.selectbox(titles["compare"], COMPARABLE, format_func=lambda name: titles[name], key="compare",
+                 help=explain_fields()["compare"], on_change=on_compare)
+    groups = {
+        _("Data"): ("dataset", "seed", "steps"),
+        _("Net"): ("family", "depth", "width", "shortcut", "norm", "init", "order"),
+        _("Training"): ("optimizer", "lr", "momentum", "weight_decay", "batch_size"),
+    }
+    for title, names in groups.items():
+        st.subheader(title, divider="gray")
+        for name in names:
+            if name == compare:
+                show_field(name, "first", lane=LANES[0])
+                show_field(name, lane=LANES[1])
+            else:
+                show_field(name, on_change=on_family if name == "family" else None)
+
+
+def on_family() -> None:
+    """Give the new family the settings it usually has, and the nearest depth it can have."""
+    family, depth = st.session_state.family, st.session_state.depth
+    for name, value in FAMILY_DEFAULTS[family].items():
+        if name != st.session_state.compare:
+            st.session_state[name] = value
+    if family == "conv" and st.session_state.compare != "depth":
+        st.session_state.depth = 2 + 6 * max(1, round((depth - 2) / 6))
+
+
+def on_compare() -> None:
+    """Start the comparison from equal values; skip connections on in both lanes unless they are what is compared."""
+    compare = st.session_state.compare
+    st.session_state["skip.0"], st.session_state["skip.1"] = compare != "skip", True
+    if compare != "skip":
+        st.session_state.first = st.session_state[compare]
+
+
+def write_widgets(settings: Settings) -> None:
+    """Set the widgets to these settings. Call before they are drawn."""
+    for name in (*OPTIONS, *NUMBERS, "compare"):
+        st.session_state[name] = getattr(settings, name)
+    st.session_state.width = write_value(settings.width)
+    if settings.compare != "skip":
+        st.session_state.first = write_value(settings.first) if settings.compare == "width" else settings.first
+    for i, skip in enumerate(settings.skips):
+        st.session_state[f"skip.{i}"] = skip
+
+
+def read_widgets() -> Settings:
+    """The settings that the widgets stand for. Raises `ConfigError`: bounds of widgets hold in the browser only."""
+    state = st.session_state
+    values = {name: state[name] for name in (*OPTIONS, *NUMBERS, "compare")}
+    compare, first = values["compare"], None
+    if compare != "skip":
+        first = state.get("first", getattr(DEFAULTS, compare))
+        first = read_value("width", first) if compare == "width" else first
+    return Settings(**values, width=read_value("width", state.width), first=first,
+                    skips=(state["skip.0"], state["skip.1"]))
+
+
+def name_lanes(settings: Settings, skips: list[bool]) -> list[str]:
+    """What the two lanes are called: by what they differ in."""
+    if settings.compare != "skip":
+        label, options = label_fields()[settings.compare], label_options()
+        values = (settings.first, getattr(settings, settings.compare))
+        return [f"{label} · {options.get(value, write_value(value))}" if isinstance(value, str)
+                else f"{label} {write_value(value)}" for value in values]
+    names = [_("Residual net") if skip else _("Plain net") for skip in skips]
+    return names if names[0] != names[1] else [f"{name} {lane}" for name, lane in zip(names, LANES, strict=True)]

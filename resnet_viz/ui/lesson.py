@@ -1,0 +1,37 @@
+"""The lesson beside the race, in words and formulas, and the source of the nets."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import streamlit as st
+
+from resnet_viz.text import _
+
+NETS = Path(__file__).parents[1] / "lab" / "nets.py"
+
+
+def show_lesson() -> None:
+    """Folded away until somebody asks."""
+    with st.expander(_("What am I looking at?"), icon=":material/school:"):
+        st.markdown(_("A block is two layers. In the plain net its output is"))
+        st.latex(r"a^{[l+2]} = g\big(z^{[l+2]}\big), \qquad z^{[l+2]} = W^{[l+2]} a^{[l+1]} + b^{[l+2]}")
+        st.markdown(_("The residual net adds what came in, on a shortcut past both layers:"))
+        st.latex(r"a^{[l+2]} = g\big(z^{[l+2]} + a^{[l]}\big)")
+        st.markdown(_("If W[l+2] and b[l+2] are 0, ReLU leaves a[l+2] = a[l]: the block is the identity. That is easy to "
+                      "reach, so one more block does no harm; and if it learns something, it helps."))
+        st.markdown(_("**What to look for.** With PyTorch’s default initial weights, the gradient of the plain net shrinks "
+                      "about sixfold from block to block on its way to the input; in twenty layers ten-million-fold. Its "
+                      "first layers hear nothing, and it stays at chance. On the shortcuts the gradient arrives whole."))
+        st.markdown(_("**What not to conclude.** This is vanishing, cured by shortcuts, and also by other initial weights "
+                      "or BatchNorm. Degradation is another failure: deep plain nets with healthy gradients still reach "
+                      "a higher *training* error than shallow ones. Choose a convolutional net of depth 56 to see it."))
+    with st.expander(_("The code of a block"), icon=":material/code:"):
+        st.markdown(_("This is what trains, word for word."))
+        st.code(read_block_source(), language="python")
+
+
+def read_block_source() -> str:
+    """The class `Block`, as it stands in the file."""
+    return re.search(r"^class Block\(.*?(?=^class )", NETS.read_text(encoding="utf-8"), re.M | re.S).group().strip()

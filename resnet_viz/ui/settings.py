@@ -1,0 +1,206 @@
+"""What the controls set, as one flat record; to and from the URL, and to the race it stands for.
+
+A URL is somebody else's text: every field of it is read on its own, and a bad one is told in words and left at its
+default, so that the rest of a link still works.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from resnet_viz.records import (
+    Change,
+    ConfigError,
+    Lane,
+    N_,
+    NetConfig,
+    RaceConfig,
+    TrainConfig,
+    read_width,
+    shorten,
+)
+
+NET_FIELDS = tuple(f.name for f in fields(NetConfig) if f.name != "skip")
+TRAIN_FIELDS = tuple(f.name for f in fields(TrainConfig))
+COMPARABLE = ("skip", *NET_FIELDS, *TRAIN_FIELDS)
+WHOLE = ("depth", "batch_size", "seed", "steps")
+DECIMAL = ("lr", "momentum", "weight_decay")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A race of two lanes. They differ in the field `compare`: lane A has the value `first`, lane B the field's own.
+
+    `skips` are the two skip toggles. Where `compare` is "skip", they are the comparison, and `first` is not used.
+    """
+
+    dataset: str = "digits"
+    seed: int = 0
+    steps: int = 2000
+    family: str = "dense"
+    shortcut: str = "identity"
+    depth: int = 20
+    width: tuple[int, ...] = (64,)
+    norm: str = "none"
+    init: str = "default"
+    order: str = "post"
+    optimizer: str = "sgd"
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    batch_size: int = 128
+    compare: str = "skip"
+    first: Any = None
+    skips: tuple[bool, bool] = (False, True)
+    changes: tuple[Change, ...] = ()
+
+    def make_lane(self, index: int) -> Lane:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        if index == 0 and self.compare != "skip":
+            values[self.compare] = self.first
+        net = NetConfig(skip=self.skips[index], **{name: values[name] for name in NET_FIELDS})
+        return Lane(net, TrainConfig(**{name: values[name] for name in TRAIN_FIELDS}))
+
+    def make_race(self) -> RaceConfig:
+        """The race. Raises `ConfigError` where the values do not go together."""
+        lanes = (self.make_lane(0), self.make_lane(1))
+        return RaceConfig(self.dataset, self.seed, self.steps, lanes, self.changes)
+
+
+DEFAULTS = Settings()
+
+
+def read_race(race: RaceConfig) -> Settings:
+    """The settings that stand for a race of two lanes."""
+    a, b = race.lanes[0], race.lanes[-1]
+    flat_a, flat_b = ({**dataclasses.asdict(lane.net), **dataclasses.asdict(lane.train)} for lane in (a, b))
+    different = [name for name in COMPARABLE if name != "skip" and flat_a[name] != flat_b[name]]
+    compare = different[0] if different else "skip"
+    values = {name: flat_b[name] for name in COMPARABLE if name != "skip"}
+    return Settings(dataset=race.dataset, seed=race.seed, steps=race.steps, compare=compare,
+                    first=flat_a[compare] if different else None, skips=(a.net.skip, b.net.skip),
+                    changes=race.changes, **values)
+
+
+# ---------------------------------------------------------------------------------------------------- the URL
+
+
+def write_query(settings: Settings) -> dict[str, str]:
+    """What a URL says of the settings: only what is not the default."""
+    query = {}
+    for f in fields(Settings):
+        value = getattr(settings, f.name)
+        if value != f.default:
+            query[f.name] = write_value(value)
+    return query
+
+
+def write_value(value: Any) -> str:
+    if isinstance(value, tuple) and value and isinstance(value[0], Change):
+        return ",".join(f"{c.step}.{c.lane}.{c.name}.{write_value(c.value)}" for c in value)
+    if isinstance(value, tuple):
+        return ",".join(write_value(item) for item in value)
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def read_query(query: Mapping[str, str]) -> tuple[Settings, list[ConfigError]]:
+    """Settings from a URL's parameters, and what was wrong with them. Unknown parameters are none of ours."""
+    settings, errors = DEFAULTS, []
+    for f in fields(Settings):
+        if f.name not in query or f.name == "first":
+            continue
+        try:
+            settings = replace(settings, **{f.name: read_value(f.name, query[f.name])})
+        except ConfigError as error:
+            errors.append(error)
+    if settings.compare != "skip":
+        try:
+            settings = replace(settings, first=read_value(settings.compare, query.get("first", "")))
+        except ConfigError as error:
+            errors.append(error)
+            settings = replace(settings, compare="skip", first=None)
+    if "skips" not in query and settings.compare != "skip":
+        settings = replace(settings, skips=(True, True))
+    try:
+        settings.make_race()
+    except ConfigError as error:
+        errors.append(error)
+        settings = keep_valid(settings)
+    return settings, errors
+
+
+def keep_valid(settings: Settings) -> Settings:
+    """The defaults with as many of the settings as go together with them, one after the other."""
+    kept = DEFAULTS
+    for name in ("family", "norm", "shortcut", "depth", "width", *(f.name for f in fields(Settings))):
+        changed = replace(kept, **{name: getattr(settings, name)})
+        try:
+            changed.make_race()
+        except (ConfigError, TypeError):
+            continue
+        kept = changed
+    return kept
+
+
+def read_value(name: str, text: str) -> Any:
+    """One parameter's value, checked on its own. Raises `ConfigError`."""
+    if name == "changes":
+        return tuple(read_change(part) for part in text.split(",")[:101] if part)
+    if name == "skips":
+        if text not in ("0,0", "0,1", "1,0", "1,1"):
+            raise ConfigError(name, text, N_("two of 0 and 1 with a comma between, such as {example}"), example="0,1")
+        return tuple(part == "1" for part in text.split(","))
+    if name == "compare":
+        if text not in COMPARABLE:
+            raise ConfigError(name, text, N_("one of {allowed}"), allowed=", ".join(COMPARABLE))
+        return text
+    value = parse_value(name, text)
+    check_value(name, value)
+    return value
+
+
+def parse_value(name: str, text: str) -> Any:
+    """Text as the type of its field; text that is no such number stays text, which the check then refuses."""
+    if name == "width":
+        return read_width(text)
+    try:
+        if name in WHOLE:
+            return int(text)
+        return float(text) if name in DECIMAL else text
+    except ValueError:
+        return shorten(text).strip("“”")
+
+
+def check_value(name: str, value: Any) -> None:
+    """Raise where a value cannot be right, whatever the other settings are."""
+    if name in TRAIN_FIELDS:
+        TrainConfig(**{name: value})
+    elif name == "width":
+        NetConfig(width=value, shortcut="projection", depth=50)
+    elif name == "depth":
+        if not isinstance(value, int) or not 1 < value < 10**4 or value % 2:
+            NetConfig(depth=value)
+    elif name in NET_FIELDS:
+        depth = 20 if value != "conv" else 8
+        NetConfig(**{"shortcut": "projection", "depth": depth, name: value})
+    else:
+        RaceConfig(**{name: value})
+
+
+def read_change(text: str) -> Change:
+    """A live change from "step.lane.name.value"."""
+    parts = text.split(".", 3)
+    takes = N_("live changes such as {example}: step, lane, setting, value")
+    try:
+        step, lane, name, value = parts
+        return Change(int(step), int(lane), name, value == "1" if name == "skip" else float(value))
+    except ConfigError:
+        raise
+    except ValueError:
+        raise ConfigError("changes", text, takes, example="120.1.skip.0") from None
+
