@@ -12,7 +12,7 @@ const DRAWN = 400; // points drawn per series
 const HIDDEN_MS = 15000; // a tab hidden this long lets its race rest
 const SETTLE_MS = 300;
 const SUMMARY_MS = 5000; // pause between two spoken summaries
-const CHARTS_MS = 18; // while a race runs, a frame that has spent this much on charts leaves the rest to the next
+const CHARTS_MS = 18; // a frame that has spent this much on charts leaves the rest to the next
 const SCALE = { low: -8, high: 2 }; // log10 of the gradient norm: the ends of the colour scale
 const SYMBOLS = ["circle", "diamond", "square", "triangle-up"];
 const SVG = "http://www.w3.org/2000/svg";
@@ -589,7 +589,7 @@ class Chart {
     this.buttons.forEach((button, i) => setAttribute(button, "aria-pressed", this.spec.modes[i] === this.mode));
     this.drawNote();
     const figure = this.spec.figure(this.board, this.mode, this);
-    const empty = !figure.traces.some(({ y }) => y.length);
+    const empty = !figure.traces.some(({ y }) => y.length > 1);
     this.hint.hidden = !empty;
     setText(this.hint, this.board.text[this.board.status.state === "ready" ? "press_play" : "nothing_yet"]);
     const layout = this.layout(figure);
@@ -874,10 +874,9 @@ class Board {
     if (!Plotly) return;
     clearTimeout(this.leftOver);
     const begin = performance.now();
-    const budget = this.status.state === "running" ? CHARTS_MS : Infinity;
     const waiting = this.charts.filter((chart) => chart.drawable).sort((a, b) => a.drawnAt - b.drawnAt);
-    while (waiting.length && performance.now() - begin < budget) waiting.shift().draw(Plotly);
-    if (waiting.length) this.leftOver = setTimeout(() => this.schedule(), 150);
+    while (waiting.length && performance.now() - begin < CHARTS_MS) waiting.shift().draw(Plotly);
+    if (waiting.length) this.leftOver = setTimeout(() => this.schedule(), this.status.state === "running" ? 150 : 0);
   }
 
   readTheme() {

@@ -209,6 +209,13 @@ class NetConfig:
             raise ConfigError("family", self.family, N_("dense where the data are points in a plane, not pictures"))
 
 
+# What a family usually has, where nobody says otherwise. A convolutional net changes dimensions, and wants BatchNorm.
+FAMILY_DEFAULTS = {
+    "dense": {"width": (64,), "norm": "none", "shortcut": "identity"},
+    "conv": {"width": (8,), "norm": "batch", "shortcut": "zero-pad"},
+}
+
+
 def _join(values: tuple[int, ...]) -> str:
     return ",".join(str(value) for value in values)
 
@@ -428,7 +435,7 @@ def parse_json(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise ConfigError("config", shorten(text), N_("valid JSON ({error})"), error=shorten(str(error))) from None
+        raise ConfigError("config", text, N_("valid JSON ({error})"), error=str(error)[:MAX_TEXT]) from None
 
 
 def _refuse_constant(name: str) -> None:
@@ -471,6 +478,22 @@ def read_width(value: Any) -> tuple[int, ...]:
             return tuple(int(part) for part in parts)
         raise ConfigError("width", value, N_("one number, or two to four with commas between, one per stage"))
     return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+WHOLE_FIELDS = ("depth", "batch_size", "seed", "steps", "channels", "size", "classes")
+DECIMAL_FIELDS = ("lr", "momentum", "weight_decay")
+
+
+def parse_field(name: str, text: str) -> Any:
+    """Text, from a URL or an option, as its field's type. What is no such number stays text, for the check to refuse."""
+    if name == "width":
+        return read_width(text)
+    try:
+        if name in WHOLE_FIELDS:
+            return int(text)
+        return float(text) if name in DECIMAL_FIELDS else text
+    except ValueError:
+        return text
 
 
 # ---------------------------------------------------------------------------------------------------- training

@@ -12,10 +12,6 @@ from resnet_viz.text import _
 from resnet_viz.ui.settings import COMPARABLE, DEFAULTS, Settings, read_value, write_value
 
 LANES = ("A", "B")
-FAMILY_DEFAULTS = {
-    "dense": {"width": "64", "norm": "none", "shortcut": "identity"},
-    "conv": {"width": "8", "norm": "batch", "shortcut": "zero-pad", "dataset": "digits"},
-}
 
 
 def label_fields() -> dict[str, str]:
@@ -129,9 +125,11 @@ def show_settings() -> None:
 def on_family() -> None:
     """Give the new family the settings it usually has, and the nearest depth it can have."""
     family, depth = st.session_state.family, st.session_state.depth
-    for name, value in FAMILY_DEFAULTS[family].items():
+    for name, value in records.FAMILY_DEFAULTS[family].items():
         if name != st.session_state.compare:
-            st.session_state[name] = value
+            st.session_state[name] = write_value(value) if name == "width" else value
+    if not records.DATASETS[st.session_state.dataset].is_picture and family == "conv":
+        st.session_state.dataset = DEFAULTS.dataset
     if family == "conv" and st.session_state.compare != "depth":
         st.session_state.depth = 2 + 6 * max(1, round((depth - 2) / 6))
 

@@ -19,15 +19,12 @@ from resnet_viz.records import (
     NetConfig,
     RaceConfig,
     TrainConfig,
-    read_width,
-    shorten,
+    parse_field,
 )
 
 NET_FIELDS = tuple(f.name for f in fields(NetConfig) if f.name != "skip")
 TRAIN_FIELDS = tuple(f.name for f in fields(TrainConfig))
 COMPARABLE = ("skip", *NET_FIELDS, *TRAIN_FIELDS)
-WHOLE = ("depth", "batch_size", "seed", "steps")
-DECIMAL = ("lr", "momentum", "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -159,21 +156,9 @@ def read_value(name: str, text: str) -> Any:
         if text not in COMPARABLE:
             raise ConfigError(name, text, N_("one of {allowed}"), allowed=", ".join(COMPARABLE))
         return text
-    value = parse_value(name, text)
+    value = parse_field(name, text)
     check_value(name, value)
     return value
-
-
-def parse_value(name: str, text: str) -> Any:
-    """Text as the type of its field; text that is no such number stays text, which the check then refuses."""
-    if name == "width":
-        return read_width(text)
-    try:
-        if name in WHOLE:
-            return int(text)
-        return float(text) if name in DECIMAL else text
-    except ValueError:
-        return shorten(text).strip("“”")
 
 
 def check_value(name: str, value: Any) -> None:
