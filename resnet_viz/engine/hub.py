@@ -68,8 +68,7 @@ class Hub:
     async def drop(self, race: Race) -> None:
         race.pause()
         self.races.pop(race.id, None)
-        race.epoch += 1
-        race.version += 1
+        race.publish()
 
     def count_lanes(self) -> int:
         """Lanes that are running now."""

@@ -73,11 +73,13 @@ class Race:
         self.lanes = [LaneRun() for _ in config.lanes]
         self.frame_sinks: list[Callable[[int, Frame], None]] = []
         self.watchers, self.unwatched_since = 0, time.monotonic()
+        self.listeners: set[asyncio.Event] = set()
         self.speed = 0.0
         self._submitted = 0
         self._generation = 0
         self._task: asyncio.Task | None = None
         self._stopping = False
+        self._wanted = False
 
     # ------------------------------------------------------------------------------------------------ what users do
 
@@ -152,6 +154,7 @@ class Race:
         self._ensure_task()
 
     def _ensure_task(self) -> None:
+        self._wanted = True
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
@@ -161,14 +164,16 @@ class Race:
             try:
                 if self._generation != self.cluster.generation:
                     self._root(max((s for s in self.kept if s <= self.step), default=0))
-                await self._run_slices()
-                await self._look()
+                while self._wanted:  # somebody may ask for more while this looks
+                    self._wanted = False
+                    await self._run_slices()
+                    await self._look()
                 return
             except asyncio.CancelledError:
                 raise
             except Exception as error:
                 logger.warning("Race %s lost its workers at step %s: %r", self.id, self.step, error)
-                self._generation = 0  # none is that: start again from the states kept here
+                self._generation, self._wanted = 0, True  # start again from the states kept here
                 await asyncio.sleep(2 + attempt)
         self._set_state("failed")
 
@@ -297,7 +302,10 @@ class Race:
         self.publish()
 
     def publish(self) -> None:
+        """Tell the boards that there is something new."""
         self.version += 1
+        for listener in self.listeners:
+            listener.set()
 
 
 def _smooth(old: float, new: float) -> float:

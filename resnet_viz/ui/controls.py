@@ -11,9 +11,6 @@ from resnet_viz import records
 from resnet_viz.text import _
 from resnet_viz.ui.settings import COMPARABLE, DEFAULTS, Settings, read_value, write_value
 
-LANES = ("A", "B")
-
-
 def label_fields() -> dict[str, str]:
     """What each setting is called."""
     return {
@@ -116,8 +113,8 @@ def show_settings() -> None:
         st.subheader(title, divider="gray")
         for name in names:
             if name == compare:
-                show_field(name, "first", lane=LANES[0])
-                show_field(name, lane=LANES[1])
+                for key, lane in zip(("first", name), name_places(), strict=True):
+                    show_field(name, key, lane=lane)
             else:
                 show_field(name, on_change=on_family if name == "family" else None)
 
@@ -173,4 +170,11 @@ def name_lanes(settings: Settings, skips: list[bool]) -> list[str]:
         return [f"{label} · {options.get(value, write_value(value))}" if isinstance(value, str)
                 else f"{label} {write_value(value)}" for value in values]
     names = [_("Residual net") if skip else _("Plain net") for skip in skips]
-    return names if names[0] != names[1] else [f"{name} {lane}" for name, lane in zip(names, LANES, strict=True)]
+    if names[0] != names[1]:
+        return names
+    return [f"{name} · {place}" for name, place in zip(names, name_places(), strict=True)]
+
+
+def name_places() -> tuple[str, str]:
+    """How the two lanes are told apart whatever they are: by where the board draws them."""
+    return _("upper net"), _("lower net")

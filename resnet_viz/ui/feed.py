@@ -7,14 +7,13 @@ and larger ones and nothing queues up. Only pages of this server's own origin th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import secrets
 import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.race import Race
@@ -59,35 +58,34 @@ def is_own_origin(socket: WebSocket) -> bool:
 
 
 async def send_all(socket: WebSocket, race: Race) -> None:
-    """Send what is new, at most every PERIOD, until the race is gone."""
-    cursor, due = Cursor(race), time.monotonic()
-    while socket.client_state == WebSocketState.CONNECTED:
-        if cursor.is_behind():
+    """Send what is new at once, but at most every PERIOD, until the race is gone."""
+    cursor, news = Cursor(race), asyncio.Event()
+    race.listeners.add(news)
+    try:
+        while hub.find(race.id) is race:
+            due = time.monotonic() + PERIOD
+            news.clear()
             await socket.send_text(json.dumps(cursor.next_message(), separators=(",", ":"), allow_nan=False))
-        due = max(due + PERIOD, time.monotonic())
-        await asyncio.sleep(due - time.monotonic())
-        if hub.find(race.id) is None:
-            with contextlib.suppress(RuntimeError):
-                await socket.close(GONE)
-            return
+            await asyncio.sleep(due - time.monotonic())
+            await news.wait()
+        await socket.close(GONE)
+    finally:
+        race.listeners.discard(news)
 
 
 class Cursor:
     """How far one board has been told of a race."""
 
     def __init__(self, race: Race) -> None:
-        self.race, self.sequence, self.version, self.epoch = race, 0, -1, -1
+        self.race, self.sequence, self.epoch = race, 0, -1
         self.told: list[tuple[int, int]] = []
-
-    def is_behind(self) -> bool:
-        return self.version != self.race.version
 
     def next_message(self) -> dict[str, Any]:
         """A snapshot where the curves start anew, else what has been added."""
         race, fresh = self.race, self.epoch != self.race.epoch
         if fresh:
             self.told = [(0, 0)] * len(race.lanes)
-        self.version, self.epoch, self.sequence = race.version, race.epoch, self.sequence + 1
+        self.epoch, self.sequence = race.epoch, self.sequence + 1
         now = race.lanes_now()
         lanes = []
         for i, run in enumerate(race.lanes):

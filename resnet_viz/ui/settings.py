@@ -102,7 +102,7 @@ def write_value(value: Any) -> str:
         return ",".join(write_value(item) for item in value)
     if isinstance(value, bool):
         return "1" if value else "0"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def read_query(query: Mapping[str, str]) -> tuple[Settings, list[ConfigError]]:

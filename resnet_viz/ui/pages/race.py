@@ -10,7 +10,7 @@ from resnet_viz.engine.race import Race
 from resnet_viz.text import LANGUAGES, _, get_language, sentence
 from resnet_viz.ui import lesson
 from resnet_viz.ui.board import show_board
-from resnet_viz.ui.controls import LANES, explain_fields, name_lanes, show_settings
+from resnet_viz.ui.controls import explain_fields, label_fields, name_lanes, name_places, show_settings
 from resnet_viz.ui.session import act, follow_widgets, write_url
 from resnet_viz.ui.settings import read_race
 
@@ -35,9 +35,10 @@ def show_race(race: Race) -> None:
 
 
 def show_title() -> None:
-    st.title("ResNet Viz", anchor=False)
-    st.caption(_("Two nets with the same weights see the same batches; all that differs is “+ a[l]”. Press Play and watch "
-                 "which one learns."))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="title"):
+        st.title("ResNet Viz", anchor=False, width="content")
+        st.caption(_("Two nets with the same weights see the same batches; all that differs is “+ a[l]”. Press Play and "
+                     "watch which one learns."), width="content")
 
 
 def complain() -> None:
@@ -65,8 +66,9 @@ def show_bar(race: Race, shared: dict[str, str]) -> None:
                   help=_("Other initial weights, and another order of the batches"))
         show_rewind(race)
         show_share(shared, race)
-        for i, lane in enumerate(LANES):
-            st.toggle(_("Skip connections {lane}").format(lane=lane), key=f"skip.{i}", help=explain_fields()["skip"])
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="toggles"):
+        for i, place in enumerate(name_places()):
+            st.toggle(f"{label_fields()['skip']} · {place}", key=f"skip.{i}", help=explain_fields()["skip"])
 
 
 def step_once() -> None:

@@ -1,0 +1,41 @@
+# make run, make test, make check, make bench: all a developer needs. CI calls the same.
+PYTHON ?= python3
+PORT ?= 8501
+BIN = .venv/bin
+
+.PHONY: run test check bench texts clean
+
+run: .venv/app
+	$(BIN)/streamlit run app.py --server.port $(PORT)
+
+test: .venv/tests .venv/browser check
+	$(BIN)/python -m pytest
+
+check: .venv/tests
+	$(BIN)/ruff check .
+
+bench: .venv/tests .venv/browser
+	$(BIN)/python -m bench
+
+# Bring the translations' template up to date: every marked text, for a translator to compare with the .po files.
+texts: .venv/tests
+	$(BIN)/pybabel extract -q -k _ -k N_ --no-location --sort-output -o assets/locale/messages.pot resnet_viz
+
+.venv/app: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -r requirements.txt
+	touch $@
+
+.venv/tests: .venv/app tests/requirements.txt
+	$(BIN)/python -m pip install -q -r tests/requirements.txt
+	touch $@
+
+# Debian's Chromium where it is or can be had, else Playwright's own. A Chinese font, so that screenshots can be read.
+.venv/browser: .venv/tests
+	command -v chromium || { test "$$(id -u)" = 0 && command -v apt-get && apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium fonts-noto-cjk; } || \
+		$(BIN)/python -m playwright install --with-deps chromium
+	touch $@
+
+clean:
+	rm -rf .venv

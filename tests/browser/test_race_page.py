@@ -1,0 +1,274 @@
+"""The race page in Chromium, as a teacher and a class use it."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.parse
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+pytestmark = pytest.mark.browser
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+PATIENCE = 60_000  # ms; the machine may be busy
+
+
+def open_race(page: Page, url: str, query: str = "") -> None:
+    page.goto(url + "/" + query)
+    page.locator(".st-key-play button").first.wait_for(timeout=PATIENCE)
+    wait_board(page, "b.dataset.connection === 'open' && b.dataset.frames > 0")
+
+
+def wait_board(page: Page, condition: str) -> None:
+    """Wait until a condition on the board `b` holds."""
+    page.wait_for_function(
+        f"() => {{ const b = document.querySelector('[data-testid=board]'); return b && ({condition}); }}",
+        timeout=PATIENCE)
+
+
+def read_board(page: Page) -> dict[str, str]:
+    return page.locator("[data-testid=board]").evaluate("b => ({...b.dataset})")
+
+
+def click(page: Page, key: str) -> None:
+    page.locator(f".st-key-{key} button").first.click()
+
+
+def toggle(page: Page, index: int) -> None:
+    page.locator(f".st-key-skip-{index} label").first.click()
+
+
+def choose_language(page: Page, name: str) -> None:
+    if page.viewport_size["width"] < 768:
+        page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_role("radio", name=name).click()
+
+
+def test_default_race_is_what_the_lesson_says(page: Page, server) -> None:
+    """Play: the plain net stays at chance, the residual one learns; charts are never mounted again."""
+    open_race(page, server.url)
+    assert read_board(page)["state"] == "ready"
+    mounts = read_board(page)["mounts"]
+    click(page, "play")
+    wait_board(page, "b.dataset.step >= 300")
+    text = page.locator("[data-testid=board]").inner_text()
+    training = [float(value) for value in re.findall(r"Training accuracy\s+([\d.]+) %", text)]
+    assert training[0] < 20 and training[1] > 95
+    assert read_board(page)["mounts"] == mounts
+    page.locator(".st-key-pause button").click()
+    wait_board(page, "b.dataset.state === 'paused'")
+    step = read_board(page)["step"]
+    page.wait_for_timeout(700)
+    assert read_board(page)["step"] == step
+    assert not page.errors
+
+
+def test_step_is_one_batch_and_reset_goes_back(page: Page, server) -> None:
+    open_race(page, server.url)
+    click(page, "step")
+    wait_board(page, "b.dataset.step === '1' && b.dataset.state === 'paused'")
+    click(page, "step")
+    wait_board(page, "b.dataset.step === '2'")
+    click(page, "reset")
+    wait_board(page, "b.dataset.step === '0' && b.dataset.state === 'ready'")
+
+
+def test_keyboard_plays_and_pauses(page: Page, server) -> None:
+    open_race(page, server.url)
+    page.locator("h1").click()
+    page.keyboard.press("p")
+    wait_board(page, "b.dataset.step > 0")
+    page.locator(".st-key-pause button").wait_for(timeout=PATIENCE)
+    page.keyboard.press("p")
+    wait_board(page, "b.dataset.state === 'paused'")
+
+
+def test_skip_toggle_works_in_the_middle_of_a_run(page: Page, server) -> None:
+    """The run goes on, the lane becomes a plain net, and the change is in the link."""
+    open_race(page, server.url)
+    click(page, "play")
+    wait_board(page, "b.dataset.step > 30")
+    toggle(page, 1)
+    expect(page.locator("[data-testid=board]")).not_to_contain_text("Residual net", timeout=PATIENCE)
+    page.wait_for_url(re.compile("changes=.*skip"), timeout=PATIENCE)
+    assert read_board(page)["state"] == "running"
+    step = int(read_board(page)["step"])
+    wait_board(page, f"b.dataset.step > {step + 20}")
+
+
+def test_language_switch_does_not_disturb_the_run(page: Page, server) -> None:
+    open_race(page, server.url)
+    click(page, "play")
+    wait_board(page, "b.dataset.step > 10")
+    before = read_board(page)
+    choose_language(page, "简体中文")
+    expect(page.locator("[data-testid=board]")).to_contain_text("残差网络", timeout=PATIENCE)
+    expect(page.locator(".st-key-pause button")).to_contain_text("暂停", timeout=PATIENCE)
+    after = read_board(page)
+    assert after["mounts"] == before["mounts"] and int(after["step"]) >= int(before["step"])
+    assert after["state"] == "running"
+    assert "lang=zh_CN" in page.url
+
+
+def test_browser_locale_decides_the_first_language(chromium: Browser, server) -> None:
+    context = chromium.new_context(locale="zh-CN")
+    page = context.new_page()
+    open_race(page, server.url)
+    expect(page.locator("[data-testid=board]")).to_contain_text("普通网络")
+    context.close()
+
+
+def test_reload_finds_the_run_again(page: Page, server) -> None:
+    open_race(page, server.url)
+    click(page, "play")
+    wait_board(page, "b.dataset.step > 50")
+    page.locator(".st-key-pause button").click()
+    wait_board(page, "b.dataset.state === 'paused'")
+    url, step = page.url, read_board(page)["step"]
+    page.reload()
+    wait_board(page, f"b.dataset.step === '{step}' && b.dataset.state === 'paused'")
+    assert page.url == url
+
+
+def read_numbers(page: Page) -> list[str]:
+    return re.findall(r"accuracy\s+([\d.]+) %|is (\S+) times", page.locator("[data-testid=board]").inner_text())
+
+
+def test_link_gives_the_same_race_and_numbers_elsewhere(page: Page, chromium: Browser, server) -> None:
+    """A link without the run's id starts the same race afresh in another browser: the same numbers at its end."""
+    open_race(page, server.url, "?depth=8&seed=5&steps=60&lr=0.03&lang=en")
+    click(page, "play")
+    wait_board(page, "b.dataset.state === 'finished'")
+    parameters = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(page.url).query))
+    assert parameters.pop("run")
+    other = chromium.new_context(locale="en-GB").new_page()
+    open_race(other, server.url, "?" + urllib.parse.urlencode(parameters))
+    assert read_board(other)["state"] == "ready"
+    click(other, "play")
+    wait_board(other, "b.dataset.state === 'finished'")
+    page.wait_for_timeout(500)
+    assert read_numbers(other) == read_numbers(page) != []
+    other.context.close()
+
+
+def test_closed_tab_stops_its_race(page: Page, chromium: Browser, server) -> None:
+    open_race(page, server.url, "?steps=100000")
+    click(page, "play")
+    wait_board(page, "b.dataset.step > 5")
+    url = page.url
+    page.close()
+    time.sleep(25)
+    again = chromium.new_context(locale="en-GB").new_page()
+    open_race(again, url, "")
+    assert read_board(again)["state"] == "paused"
+    again.context.close()
+
+
+def test_bad_link_is_told_in_the_readers_language(page: Page, server) -> None:
+    """Every bad value is named with what it takes; the page works on with the rest."""
+    query = urllib.parse.urlencode({"depth": "1000000", "width": "99999999", "lr": "nan", "shortcut": "wormhole",
+                                    "seed": "x" * 5000, "steps": "-3", "changes": "1.2", "momentum": "0.5"})
+    open_race(page, server.url, f"?lang=en&{query}")
+    for field in ("depth", "width", "lr", "shortcut", "seed", "steps", "changes"):
+        expect(page.get_by_test_id("stAlert").filter(has_text=f"{field} cannot be")).to_have_count(1)
+    assert "momentum=0.5" in page.url
+    open_race(page, server.url, f"?lang=zh_CN&{query}")
+    assert re.search("[一-鿿]", page.get_by_test_id("stAlert").first.inner_text())
+
+
+def test_lost_connection_comes_back(page: Page, server) -> None:
+    """The socket is cut on the way; the board says so, reconnects, and is up to date."""
+    sockets = []
+    page.route_web_socket(re.compile("/feed/"), lambda socket: (sockets.append(socket), socket.connect_to_server()))
+    open_race(page, server.url)
+    click(page, "play")
+    wait_board(page, "b.dataset.step > 20")
+    count = len(sockets)
+    sockets[-1].close()
+    wait_board(page, "b.dataset.connection !== 'open'")
+    wait_board(page, "b.dataset.connection === 'open'")
+    assert len(sockets) > count
+    step = int(read_board(page)["step"])
+    wait_board(page, f"b.dataset.step > {step}")
+
+
+def read_feed(page: Page) -> str:
+    """The address of the race's feed, as the page was given it."""
+    with page.expect_websocket(lambda socket: "/feed/" in socket.url) as opened:
+        page.reload()
+    return opened.value.url
+
+
+def test_feed_refuses_strangers(page: Page, server) -> None:
+    """A foreign origin, no origin, or a wrong token: HTTP 403. The page's own gets a snapshot."""
+    open_race(page, server.url)
+    feed = read_feed(page)
+    wrong = re.sub("token=.*", "token=wrong", feed)
+    for address, origin in ((feed, "http://evil.example"), (feed, None), (wrong, server.url)):
+        with pytest.raises(InvalidStatus) as refusal:
+            connect(address, origin=origin)
+        assert refusal.value.response.status_code == 403
+    with connect(feed, origin=server.url) as socket:
+        message = json.loads(socket.recv())
+        assert message["type"] == "snapshot" and len(message["lanes"]) == 2
+
+
+def test_divergence_is_told_in_words(page: Page, server) -> None:
+    open_race(page, server.url, "?init=he&depth=30&lr=1&lang=en")
+    click(page, "play")
+    expect(page.locator("[data-testid=board]")).to_contain_text("diverged at step", timeout=PATIENCE)
+    assert "NaN" not in page.locator("[data-testid=board]").inner_text()
+    expect(page.locator(".st-key-play button").first).to_be_disabled(timeout=PATIENCE)
+    click(page, "reset")
+    wait_board(page, "b.dataset.state === 'ready'")
+
+
+def test_zoom_is_kept_while_it_runs(page: Page, server) -> None:
+    open_race(page, server.url)
+    click(page, "play")
+    wait_board(page, "b.dataset.step > 30")
+    page.evaluate("""() => { const plot = document.querySelector('.js-plotly-plot');
+                     return window.Plotly.relayout(plot, {'xaxis.range': [5, 17]}); }""")
+    step = int(read_board(page)["step"])
+    wait_board(page, f"b.dataset.step > {step + 60}")
+    assert page.evaluate("() => document.querySelector('.js-plotly-plot').layout.xaxis.range") == [5, 17]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_axe_finds_nothing(chromium: Browser, server, language: str, theme: str) -> None:
+    """No accessibility violation of any kind, at rest and with measurements on the board."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, locale="en-GB", color_scheme=theme)
+    page = context.new_page()
+    open_race(page, server.url, f"?lang={language}&steps=40")
+    click(page, "play")
+    wait_board(page, "b.dataset.state === 'finished'")
+    page.wait_for_timeout(1000)
+    result = Axe().run(page)
+    found = {v["id"]: [node["html"][:150] for node in v["nodes"]][:3] for v in result.response["violations"]}
+    assert not found, json.dumps(found, indent=1, ensure_ascii=False)
+    context.close()
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 390])
+def test_fits_the_screen(chromium: Browser, server, width: int) -> None:
+    """Nothing runs over the side, in either language; the screenshots are for eyes."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    for language, theme in (("en", "light"), ("zh_CN", "dark")):
+        context = chromium.new_context(viewport={"width": width, "height": 900}, locale="en-GB", color_scheme=theme)
+        page = context.new_page()
+        open_race(page, server.url, f"?lang={language}&steps=200")
+        click(page, "play")
+        wait_board(page, "b.dataset.state === 'finished'")
+        page.wait_for_timeout(500)
+        board = page.locator("[data-testid=board]")
+        assert board.evaluate("b => b.scrollWidth - b.clientWidth") <= 1
+        assert page.evaluate("() => document.documentElement.scrollWidth - innerWidth") <= 0
+        page.screenshot(path=SCREENSHOTS / f"race-{width}-{language}-{theme}.png", full_page=True)
+        context.close()

@@ -1,0 +1,102 @@
+"""What several kinds of tests share: an open engine, and a server as a user starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from resnet_viz.engine.hub import Hub, hub
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Hub]:
+    """The hub, open in a thread of its own, as it is while a server runs."""
+    ready, stop = threading.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with hub.open():
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(live()))
+    thread.start()
+    assert ready.wait(60), "the engine did not open"
+    yield hub
+    hub.loop.call_soon_threadsafe(stop.set)
+    thread.join(30)
+    hub.loop = None
+
+
+@dataclass
+class Server:
+    """`streamlit run app.py` in a process of its own."""
+
+    process: subprocess.Popen
+    port: int
+    started: float  # seconds from start to a healthy answer
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def stop(self) -> tuple[float, list[psutil.Process]]:
+        """End it by SIGTERM: the seconds until everything had ended, and what was still there after 5."""
+        if self.process.poll() is not None:
+            return 0.0, []
+        family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        alive = psutil.wait_procs(family, timeout=5)[1]
+        seconds = time.monotonic() - began
+        for process in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait(5)
+        return seconds, alive
+
+
+def start_server(**environment: str) -> Server:
+    """Start the app on a free port and wait until it is healthy."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    began = time.monotonic()
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL)
+    while time.monotonic() - began < 60:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://localhost:{port}/_stcore/health") as answer:
+            if answer.status == 200:
+                return Server(process, port, time.monotonic() - began)
+        assert process.poll() is None, "the server ended as it started"
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError("the server did not become healthy")
+
+
+@pytest.fixture(scope="session")
+def launch() -> Callable[..., Server]:
+    """Start a server; who calls it stops it."""
+    return start_server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    running = start_server()
+    yield running
+    running.stop()

@@ -1,0 +1,203 @@
+"""Races on a real cluster: the same bits as headless, whatever happens to the workers, and nothing runs unasked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+
+from resnet_viz.engine import race as race_module
+from resnet_viz.engine.hub import Hub
+from resnet_viz.engine.race import Race
+from resnet_viz.lab import experiments
+from resnet_viz.records import ConfigError, Lane, NetConfig, RaceConfig, TrainConfig
+
+STEPS = 300
+
+
+def make_race(engine: Hub, config: RaceConfig) -> Race:
+    race = engine.call(engine.make(config))
+    race.watchers = 1
+    return race
+
+
+def run(engine: Hub, race: Race, steps: int | None = None) -> Race:
+    async def play() -> None:
+        race.play(steps)
+        await race.settle()
+
+    wait(engine, play())
+    return race
+
+
+def wait(engine: Hub, work: Coroutine) -> None:
+    """Run in the engine's loop, however busy the machine is."""
+    asyncio.run_coroutine_threadsafe(work, engine.loop).result(300)
+
+
+def run_headless(config: RaceConfig) -> list[tuple]:
+    """Per lane the final state, loss and gradient of every step, trained in this process in one slice per change."""
+    result = []
+    for i, lane in enumerate(config.lanes):
+        state, losses = experiments.make_state(lane, config.dataset, config.seed), []
+        stops = sorted({c.step for c in config.changes if 0 < c.step < config.steps} | {config.steps})
+        for stop in stops:
+            state, frame = experiments.advance(state, stop - state.step, config.lane_at(i, state.step))
+            losses += frame.loss.tolist()
+        result.append((state, losses))
+    return result
+
+
+def assert_same(race: Race, config: RaceConfig) -> None:
+    for run_, (state, losses), kept in zip(race.lanes, run_headless(config), race.kept[config.steps], strict=True):
+        assert [point[0] for point in run_.series.points] == list(range(config.steps))
+        assert [point[1] for point in run_.series.points] == losses
+        assert np.array_equal(kept.weights, state.weights)
+        assert np.array_equal(kept.moments, state.moments)
+        assert np.array_equal(kept.buffers, state.buffers)
+
+
+@pytest.mark.parametrize("net", [
+    NetConfig(),
+    NetConfig(family="conv", shortcut="projection", depth=8, width=(4,), norm="batch"),
+], ids=["dense", "conv"])
+def test_live_is_headless_to_the_bit(engine: Hub, net: NetConfig) -> None:
+    steps = STEPS if net.family == "dense" else 60
+    config = RaceConfig(steps=steps, lanes=(Lane(replace(net, skip=False)), Lane(net)))
+    assert_same(run(engine, make_race(engine, config)), config)
+
+
+def test_slices_of_any_size_give_the_same_bits(engine: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = RaceConfig(steps=80)
+    monkeypatch.setattr(race_module, "MAX_SLICE", 3)
+    monkeypatch.setattr(race_module, "CHECKPOINT", 7)
+    race = run(engine, make_race(engine, config))
+    assert len(race.kept) > 2
+    assert_same(race, config)
+
+
+def test_rewound_and_recomputed_is_the_same(engine: Hub) -> None:
+    config = RaceConfig(steps=STEPS)
+    race = run(engine, make_race(engine, config), 120)
+    run(engine, race, 60)
+    engine.call(race.rewind(120))
+    assert race.step == 120 and len(race.lanes[0].series.points) == 120
+    assert_same(run(engine, race), config)
+    engine.call(race.rewind(0))
+    assert race.state == "ready" and race.step == 0
+    assert_same(run(engine, race), config)
+
+
+def test_live_change_is_replayed_from_the_config(engine: Hub) -> None:
+    race = run(engine, make_race(engine, RaceConfig(steps=100)), 40)
+    engine.call(race.change(1, "skip", False))
+    engine.call(race.change(0, "lr", 0.01))
+    run(engine, race)
+    assert [(c.step, c.lane, c.name) for c in race.config.changes] == [(40, 1, "skip"), (40, 0, "lr")]
+    assert_same(race, race.config)
+    again = run(engine, make_race(engine, RaceConfig.from_json(race.config.to_json())))
+    assert_same(again, race.config)
+
+
+def test_killed_worker_is_not_noticed(engine: Hub) -> None:
+    config = RaceConfig(steps=1500)
+    race = make_race(engine, config)
+
+    async def play_and_kill() -> None:
+        race.play()
+        while race.step < 200:
+            await asyncio.sleep(0.01)
+        workers = [p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+        workers[0].kill()
+
+    wait(engine, play_and_kill())
+    assert race.state == "running"
+    run(engine, race)
+    assert race.state == "finished"
+    assert_same(race, config)
+
+
+def test_killed_scheduler_is_not_noticed(engine: Hub) -> None:
+    config = RaceConfig(steps=400)
+    race = run(engine, make_race(engine, config), 100)
+    engine.cluster.embedded.scheduler.process.kill()
+    time.sleep(0.5)
+    run(engine, race)
+    assert race.state == "finished"
+    assert_same(race, config)
+
+
+def test_pause_stops_the_work(engine: Hub) -> None:
+    race = make_race(engine, RaceConfig(steps=100_000))
+
+    async def play_and_pause() -> None:
+        race.play()
+        await asyncio.sleep(0.5)
+        await race.stop()
+
+    wait(engine, play_and_pause())
+    step = race.step
+    assert race.state == "paused" and step > 0
+    time.sleep(0.5)
+    assert race.step == step
+    assert not [task for task in engine.call(count_tasks(engine)) if task.startswith("advance")]
+
+
+async def count_tasks(engine: Hub) -> list[str]:
+    """Names of the tasks that workers have or run."""
+    processing = await engine.cluster.client.processing()
+    return [str(name) for names in processing.values() for name in names]
+
+
+def test_one_step_is_one_batch(engine: Hub) -> None:
+    race = run(engine, make_race(engine, RaceConfig(steps=100)), 1)
+    assert race.step == 1 and race.state == "paused"
+    assert len(race.lanes[0].series.points) == 1
+    assert race.lanes[1].series.probes[-1][0] == 1  # measured where it stands
+
+
+def test_race_that_nobody_watches_pauses(engine: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resnet_viz.engine.hub.PAUSE_SECONDS", 1)
+    race = make_race(engine, RaceConfig(steps=100_000))
+    engine.loop.call_soon_threadsafe(race.play)
+    time.sleep(0.5)
+    race.watchers, race.unwatched_since = 0, time.monotonic()
+    time.sleep(3.5)
+    assert race.state == "paused"
+
+
+def test_divergence_is_told_and_rolled_back(engine: Hub) -> None:
+    exploding = Lane(NetConfig(init="he", depth=30), TrainConfig(lr=1.0))
+    race = run(engine, make_race(engine, RaceConfig(steps=200, lanes=(Lane(), exploding))))
+    assert race.state == "diverged"
+    lane, step = race.divergence
+    assert lane == 1 and step == len(race.lanes[1].series.points)
+    assert np.isfinite([point[1] for point in race.lanes[1].series.points]).all()
+    engine.call(race.rewind(0))
+    assert race.state == "ready" and race.divergence is None
+
+
+def test_kept_states_are_bounded(engine: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(race_module, "CHECKPOINT", 1)
+    monkeypatch.setattr(race_module, "MAX_SLICE", 2)
+    monkeypatch.setattr(race_module, "MAX_KEPT", 6)
+    race = run(engine, make_race(engine, RaceConfig(steps=60)))
+    assert len(race.kept) <= 6
+    assert max(race.kept) == 60
+
+
+def test_races_are_bounded(engine: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resnet_viz.engine.hub.MAX_RACES", len(engine.races) + 1)
+    idle = engine.call(engine.make(RaceConfig(steps=10)))
+    watched = make_race(engine, RaceConfig(steps=10))  # takes the place of one that nobody watches
+    assert len(engine.races) <= len(engine.races) + 1 and engine.find(watched.id) is watched
+    for race in engine.races.values():
+        race.watchers = 1
+    with pytest.raises(ConfigError, match="at once"):
+        engine.call(engine.make(RaceConfig(steps=10)))
+    assert idle.id not in engine.races or engine.races[idle.id].watchers

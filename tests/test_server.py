@@ -1,0 +1,31 @@
+"""The server as a process: torch stays out of it, and SIGTERM ends it with all it started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_sigterm_ends_everything(launch: Callable) -> None:
+    """Within 5 seconds, and no process is left behind."""
+    server = launch()
+    time.sleep(3)  # the workers are up, and importing torch
+    family = psutil.Process(server.process.pid).children(recursive=True)
+    assert len(family) >= 3, "a scheduler and two workers at least"
+    seconds, alive = server.stop()
+    assert alive == [] and seconds < 5
+    assert not [process for process in family if process.is_running()]
+
+
+def test_server_never_imports_torch() -> None:
+    """Everything that `app.py` imports, and the race page's modules, without torch or captum."""
+    code = ("import sys, app, resnet_viz.ui.pages.race, resnet_viz.ui.session\n"
+            "assert not {'torch', 'captum', 'sklearn'} & set(sys.modules), 'torch is in the server'")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, check=True)

@@ -1,0 +1,97 @@
+"""The house is as the design says: imports run one way, and the README's tree is the folder."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "resnet_viz"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# What a part of the package may import of the package. Imports inside functions count, but for `LAZY`.
+ALLOWED = {
+    "records": set(),
+    "text": {"records"},
+    "lab": {"records", "lab"},
+    "engine": {"records", "engine"},
+    "figures": {"records", "text", "figures"},
+    "ui": {"records", "text", "engine", "figures", "ui"},
+    "cli": {"records", "text", "lab"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+LAZY = {("engine/tasks.py", "lab")}  # named on the server, imported on a worker
+ONLY_IN = {"torch": {"lab"}, "captum": {"lab"}, "sklearn": {"lab"}, "streamlit": {"ui"}, "distributed": {"engine"},
+           "dask": {"engine"}, "asyncio": {"engine", "ui"}}
+# Middle modules of lab know the nets, not each other; `experiments` composes them.
+LAB = {"datasets": set(), "nets": set(), "dense": {"nets"}, "train": {"nets", "dense"}, "probes": {"nets", "datasets"},
+       "experiments": {"datasets", "nets", "train", "probes"}}
+
+
+def find_imports(path: Path, top_only: bool = False) -> set[str]:
+    """Dotted names of what a module imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if top_only else ast.walk(tree)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path: Path) -> None:
+    part, where = part_of(path), str(path.relative_to(PACKAGE))
+    for name in find_imports(path):
+        top, *rest = name.split(".")
+        if top == "resnet_viz" and rest:
+            assert rest[0] in ALLOWED[part] | {"records"} or (where, rest[0]) in LAZY, f"{where} imports {name}"
+        assert part in ONLY_IN.get(top, {part}), f"{where} imports {name}"
+
+
+def test_lab_modules_do_not_know_each_other() -> None:
+    for path in (PACKAGE / "lab").glob("*.py"):
+        if path.stem == "__init__":
+            continue
+        known = {name.split(".")[2] for name in find_imports(path) if name.startswith("resnet_viz.lab.")}
+        assert known <= LAB[path.stem], f"{path.name} imports {known - LAB[path.stem]}"
+
+
+def test_tasks_import_the_lab_only_when_they_run() -> None:
+    assert not [name for name in find_imports(PACKAGE / "engine" / "tasks.py", top_only=True) if ".lab" in name]
+
+
+def test_readme_tree_is_the_folder() -> None:
+    """Every file and folder that the README's tree names exists, and every module of the package is in it."""
+    tree = re.search(r"```text\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S).group(1)
+    named, folders = set(), []
+    for line in tree.splitlines():
+        entry = re.match(r"( *)(\S+)", line)
+        if not entry:
+            continue
+        folders[len(entry[1]) // 2 :] = [entry[2].rstrip("/")]
+        path = Path(*folders)
+        assert (ROOT / path).exists(), f"the README names {path}"
+        named.add(str(path))
+    missing = [str(path.relative_to(ROOT)) for path in MODULES if path.name not in ("__init__.py", "__main__.py")
+               and str(path.relative_to(ROOT)) not in named]
+    assert not missing, f"the README's tree lacks {missing}"
+
+
+def test_nothing_is_fetched_from_elsewhere() -> None:
+    """No page loads code, styles or fonts from another host."""
+    for path in [*(ROOT / "assets").glob("board.*"), *MODULES]:
+        text = path.read_text(encoding="utf-8")
+        addresses = [a for a in re.findall(r"https?://[^\s\"'`)]+", text) if "w3.org" not in a and "{" not in a]
+        assert not addresses, f"{path.name}: {addresses}"

@@ -1,0 +1,146 @@
+"""Everything a user reads is in both languages: the catalogue is complete and sound, the language belongs to the
+session, and the board takes its words, all of them and no others, from `board.words()`."""
+
+import re
+import string
+import threading
+from contextvars import copy_context
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+
+from resnet_viz.records import ConfigError, NetConfig
+from resnet_viz.text import LOCALE, _, choose_language, get_language, sentence, use_language
+from resnet_viz.ui.board import words
+
+ROOT = Path(__file__).parents[1]
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+SENTENCE = re.compile(r"[\"'`][^\"'`\n]*\b[a-z]{2,} [a-z]{2,}\b[^\"'`\n]*[\"'`]")  # a literal of two words or more
+
+
+@pytest.fixture(scope="module")
+def messages() -> set[str]:
+    found = extract_from_dir(ROOT / "resnet_viz", [("**.py", "python")], keywords={"_": None, "N_": None})
+    return {message for _file, _line, message, _comments, _context in found}
+
+
+@pytest.fixture(scope="module")
+def catalog():
+    with (LOCALE / "zh_CN.po").open("rb") as file:
+        return read_po(file, locale="zh_CN", abort_invalid=True)
+
+
+@pytest.fixture(scope="module")
+def translations(catalog) -> dict[str, str]:
+    return {entry.id: entry.string for entry in catalog if entry.id}
+
+
+@pytest.fixture(scope="module")
+def board() -> str:
+    """The board's code, without comments."""
+    code = (ROOT / "assets" / "board.js").read_text(encoding="utf-8")
+    return re.sub(r"/\*.*?\*/|(?<!:)//[^\n]*", "", code, flags=re.S)
+
+
+def say(language, call, *args):
+    """What `call` returns to a session of this language."""
+    def work():
+        use_language(language)
+        return call(*args)
+
+    return copy_context().run(work)
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _text, name, _spec, _conversion in string.Formatter().parse(text) if name is not None}
+
+
+# -- the catalogue
+
+
+def test_every_message_is_translated_and_nothing_else(messages, translations):
+    translated = {message for message, text in translations.items() if text.strip()}
+    assert sorted(messages - translated) == []
+    assert sorted(translations.keys() - messages) == []
+
+
+def test_nothing_is_fuzzy_or_obsolete(catalog):
+    assert not catalog.fuzzy
+    assert [entry.id for entry in catalog if entry.id and entry.fuzzy] == []
+    assert list(catalog.obsolete) == []
+
+
+def test_placeholders_are_kept(translations):
+    changed = [message for message, text in translations.items() if placeholders(message) != placeholders(text)]
+    assert changed == []
+
+
+def test_translations_are_chinese(translations):
+    latin = [text for text in translations.values() if not CHINESE.search(text)]
+    assert [text for text in latin if len(re.findall("[A-Za-z]{2,}", text)) > 3] == []
+
+
+def test_typography(translations):
+    """Full-width punctuation, and a space between Chinese and what is not."""
+    wrong = re.compile(r"[\u4e00-\u9fff][A-Za-z0-9{(,;:!?.]|[A-Za-z0-9}),;:!?][\u4e00-\u9fff]")
+    assert [text for text in translations.values() if wrong.search(text)] == []
+
+
+# -- the session's language
+
+
+def test_an_error_is_told_in_the_sessions_language():
+    with pytest.raises(ConfigError) as caught:
+        NetConfig(depth=21)
+    error = caught.value
+    assert say("en", sentence, error) == str(error) and not CHINESE.search(str(error))
+    told = say("zh_CN", sentence, error)
+    assert CHINESE.search(told) and "21" in told and "2n+2" in told and "takes" not in told
+
+
+def test_the_language_belongs_to_the_session():
+    def elsewhere():
+        heard = []
+        thread = threading.Thread(target=lambda: heard.append((get_language(), _("Pause"))))
+        thread.start()
+        thread.join()
+        return _("Pause"), heard
+
+    assert say("zh_CN", elsewhere) == ("暂停", [("en", "Pause")])
+    assert get_language() == "en"
+    assert say("xx", get_language) == "en"
+
+
+@pytest.mark.parametrize(("locale", "language"), [
+    ("zh-CN", "zh_CN"), ("zh-Hans-CN", "zh_CN"), ("ZH_tw", "zh_CN"), ("zh", "zh_CN"),
+    ("en-GB", "en"), ("de", "en"), ("", "en"), (None, "en"),
+])
+def test_choose_language(locale, language):
+    assert choose_language(locale) == language
+
+
+# -- the board's words
+
+
+def test_the_board_uses_the_words_there_are(board):
+    """`text.KEY`, `text["KEY"]` and `text[condition ? "KEY" : "KEY"]`."""
+    used = set(re.findall(r"\btext\.([A-Za-z]\w*)", board))
+    for index in re.findall(r"\btext\[([^\]`]*)\]", board):
+        used |= set(re.findall(r'(?:^|[?:])\s*"(\w+)"', index))
+    assert len(used) > 20
+    assert sorted(used - words().keys()) == []
+
+
+def test_no_word_is_made_in_vain(board):
+    """A word is named in full, as a literal or a property, or by a template such as `${id}_title`."""
+    templates = [re.sub(r"\$\{[^}]*\}", r"\\w+", part) for part in re.findall(r"\btext\[`([^`]+)`\]", board)]
+    named = set(re.findall(r"\btext\.(\w+)|\"(\w+)\"|\b(\w+):", board))
+    named = {name for names in named for name in names}
+    vain = [key for key in words() if key not in named and not any(re.fullmatch(t, key) for t in templates)]
+    assert vain == []
+
+
+def test_the_board_has_no_sentences_of_its_own(board):
+    assert [text for text in SENTENCE.findall(board) if "rv-" not in text] == []

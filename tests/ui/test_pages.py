@@ -1,0 +1,93 @@
+"""The race page run by Streamlit's own test runner, on an open engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from resnet_viz.engine.hub import Hub
+
+MAIN = str(Path(__file__).parents[2] / "resnet_viz" / "ui" / "main.py")
+
+
+def open_page(**query: str) -> AppTest:
+    page = AppTest.from_file(MAIN, default_timeout=60)
+    for name, value in query.items():
+        page.query_params[name] = value
+    page.run()
+    assert not page.exception
+    return page
+
+
+def find_race(engine: Hub, page: AppTest):
+    return engine.find(page.session_state["run"])
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_page_runs_in_both_languages(engine: Hub, language: str) -> None:
+    page = open_page(lang=language)
+    assert page.button(key="play").label == {"en": "Play", "zh_CN": "播放"}[language] or language == "zh_CN"
+    assert not page.error
+
+
+def test_url_is_the_race(engine: Hub) -> None:
+    page = open_page(depth="8", seed="7", norm="batch")
+    race = find_race(engine, page)
+    assert (race.config.seed, race.config.lanes[1].net.depth, race.config.lanes[1].net.norm) == (7, 8, "batch")
+    again = open_page(run=race.id)
+    assert find_race(engine, again) is race
+    assert again.number_input(key="depth").value == 8
+
+
+def test_widget_beyond_its_bounds_is_refused_on_the_server(engine: Hub) -> None:
+    """Bounds hold in the browser only: a forged value gets a sentence, and the race stays as it was."""
+    page = open_page()
+    race, before = find_race(engine, page), find_race(engine, page).config
+    page.number_input(key="depth").set_value(21).run()
+    assert [error.value for error in page.error if "depth cannot be 21" in error.value]
+    page.text_input(key="width").set_value("1e9").run()
+    assert page.error and not page.exception
+    assert race.config == before
+
+
+def test_structural_setting_starts_the_same_race_anew(engine: Hub) -> None:
+    page = open_page()
+    race = find_race(engine, page)
+    page.number_input(key="depth").set_value(8).run()
+    assert find_race(engine, page) is race
+    assert [lane.net.depth for lane in race.config.lanes] == [8, 8]
+    page.selectbox(key="family").set_value("conv").run()
+    assert not page.exception and not page.error
+    assert {lane.net.family for lane in race.config.lanes} == {"conv"}
+
+
+@pytest.mark.parametrize("compare", ["depth", "width", "norm", "init", "order", "optimizer", "lr", "weight_decay",
+                                     "shortcut", "batch_size", "family"])
+def test_lanes_can_differ_in_anything(engine: Hub, compare: str) -> None:
+    page = open_page()
+    page.selectbox(key="compare").set_value(compare).run()
+    assert not page.exception and not page.error
+    lanes = find_race(engine, page).config.lanes
+    assert lanes[0] == lanes[1]  # equal until one is changed
+
+
+def test_step_reset_and_live_change(engine: Hub) -> None:
+    page = open_page()
+    race = find_race(engine, page)
+    page.button(key="step").click().run()
+    assert race.step == 1 and race.state == "paused"
+    page.toggle(key="skip.1").set_value(False).run()
+    assert race.lanes_now()[1].net.skip is False and race.step == 1
+    assert page.query_params["changes"] == ["1.1.skip.0"]
+    page.button(key="reset").click().run()
+    assert race.step == 0 and race.config.changes == ()
+    assert page.toggle(key="skip.1").value is True
+    page.button(key="new_seed").click().run()
+    assert race.config.seed == 1 and race.step == 0
+
+
+def test_without_an_engine_the_page_says_so() -> None:
+    page = AppTest.from_file(MAIN, default_timeout=60).run()
+    assert "streamlit run app.py" in page.error[0].value

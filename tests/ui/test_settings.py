@@ -1,0 +1,76 @@
+"""Settings to and from the URL: whatever a link says, a race comes of it, and what is wrong is told."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resnet_viz.records import FAMILIES, INITS, NORMS, ORDERS, Change, Lane, NetConfig, RaceConfig
+from resnet_viz.ui.settings import DEFAULTS, Settings, read_query, read_race, write_query
+
+FIELDS = list(write_query(Settings())) + [name for name in Settings.__dataclass_fields__]
+
+valid_settings = st.builds(
+    Settings,
+    dataset=st.sampled_from(["digits", "spirals"]), seed=st.integers(0, 2**31 - 1), steps=st.integers(1, 100_000),
+    depth=st.integers(1, 20).map(lambda n: 2 * n + 2), width=st.sampled_from([(64,), (3,), (32, 64)]),
+    shortcut=st.sampled_from(["zero-pad", "projection", "projection-all"]), norm=st.sampled_from(NORMS),
+    init=st.sampled_from(INITS), order=st.sampled_from(ORDERS), lr=st.floats(0, 100), momentum=st.floats(0, 0.999),
+    weight_decay=st.floats(0, 10), batch_size=st.integers(2, 1024), skips=st.tuples(st.booleans(), st.booleans()),
+    changes=st.lists(st.builds(Change, st.integers(0, 999), st.integers(0, 1), st.just("skip"), st.booleans()),
+                     max_size=3).map(tuple),
+).filter(lambda s: len(s.width) <= (s.depth - 2) // 2)
+
+
+@given(valid_settings)
+@settings(max_examples=60, deadline=None)
+def test_query_round_trip(chosen: Settings) -> None:
+    """To the URL and back is the same race, to the last digit."""
+    back, errors = read_query(write_query(chosen))
+    assert not errors
+    assert back == chosen
+
+
+@given(valid_settings)
+@settings(max_examples=60, deadline=None)
+def test_race_round_trip(chosen: Settings) -> None:
+    assert read_race(chosen.make_race()).make_race() == chosen.make_race()
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), st.one_of(st.text(max_size=50), st.integers().map(str),
+                                                          st.floats().map(str), st.sampled_from([*FAMILIES, "1e9"]))))
+@settings(max_examples=300, deadline=None)
+def test_any_query_gives_a_race(query: dict[str, str]) -> None:
+    chosen, errors = read_query(query)
+    chosen.make_race()
+    assert all(len(str(error)) < 600 for error in errors)
+    assert errors or not query or all(name in query or getattr(chosen, name) == getattr(DEFAULTS, name)
+                                      or name in ("skips", "first") for name in FIELDS)
+
+
+def test_bad_values_keep_the_good_ones() -> None:
+    chosen, errors = read_query({"depth": "21", "lr": "0.1", "width": "9" * 10_000, "norm": "batch"})
+    assert [error.field for error in errors] == ["depth", "width"]
+    assert (chosen.depth, chosen.lr, chosen.norm) == (20, 0.1, "batch")
+
+
+def test_what_does_not_go_together_is_told() -> None:
+    chosen, errors = read_query({"width": "64,128"})
+    assert [error.field for error in errors] == ["shortcut"]
+    assert chosen.width == (64,)
+
+
+def test_compared_field_makes_the_lanes_differ() -> None:
+    chosen, errors = read_query({"compare": "depth", "first": "8", "depth": "56"})
+    assert not errors
+    assert [lane.net.depth for lane in chosen.make_race().lanes] == [8, 56]
+    assert all(lane.net.skip for lane in chosen.make_race().lanes)
+
+
+def test_default_race_is_the_issue_s() -> None:
+    """Digits, dense, depth 20, width 64, default init, no norm, SGD 0.05, momentum 0.9, batch 128; plain, residual."""
+    race = DEFAULTS.make_race()
+    assert race == RaceConfig("digits", 0, 2000, (Lane(NetConfig(skip=False)), Lane(NetConfig())))
+    net, train = race.lanes[1].net, race.lanes[1].train
+    assert (net.family, net.depth, net.width, net.norm, net.init) == ("dense", 20, (64,), "none", "default")
+    assert (train.optimizer, train.lr, train.momentum, train.batch_size) == ("sgd", 0.05, 0.9, 128)
