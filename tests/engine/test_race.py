@@ -75,6 +75,7 @@ def test_live_is_headless_to_the_bit(engine: Hub, net: NetConfig) -> None:
 def test_slices_of_any_size_give_the_same_bits(engine: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     config = RaceConfig(steps=80)
     monkeypatch.setattr(race_module, "MAX_SLICE", 3)
+    monkeypatch.setattr(race_module, "MAX_SLICE_SHARED", 3)
     monkeypatch.setattr(race_module, "CHECKPOINT", 7)
     race = run(engine, make_race(engine, config))
     assert len(race.kept) > 2
@@ -185,6 +186,7 @@ def test_divergence_is_told_and_rolled_back(engine: Hub) -> None:
 def test_kept_states_are_bounded(engine: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(race_module, "CHECKPOINT", 1)
     monkeypatch.setattr(race_module, "MAX_SLICE", 2)
+    monkeypatch.setattr(race_module, "MAX_SLICE_SHARED", 2)
     monkeypatch.setattr(race_module, "MAX_KEPT", 6)
     race = run(engine, make_race(engine, RaceConfig(steps=60)))
     assert len(race.kept) <= 6

@@ -1,0 +1,1 @@
+"""The ratios of the README, reproduced by one command: `make bench`."""
