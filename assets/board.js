@@ -874,6 +874,7 @@ class Board {
 
   /** The charts that waited longest first; what the budget leaves over is drawn a moment later. */
   drawCharts(Plotly) {
+    this.charts.filter((chart) => !chart.drawable).forEach((chart) => chart.drawNote());
     if (!Plotly) return;
     clearTimeout(this.leftOver);
     const begin = performance.now();
@@ -1006,7 +1007,7 @@ class Board {
       lane: this.laneName(i), accuracy: percent(this.recent(lane.points.accuracy)), gradient: scientific(lane.gradient?.[0]),
     }));
     const notice = this.notice.hidden ? [] : [this.notice.textContent];
-    setText(this.spoken, [this.text[`state_${state}`], this.words.step.textContent, ...notice, ...lanes].join(". "));
+    setText(this.spoken, [this.text[`state_${state}`], this.words.step.textContent, ...notice, ...lanes].join(this.text.sentence_end));
   }
 
   /** The page's buttons were drawn for a state; where the race has left it by itself, ask for them to be drawn again. */

@@ -13,7 +13,7 @@ from resnet_viz.lab import experiments
 from resnet_viz.lab.datasets import load_data
 from resnet_viz.lab.nets import build_net
 from resnet_viz.lab.train import set_up_process
-from resnet_viz.records import Lane, NetConfig
+from resnet_viz.records import DATASETS, Lane, NetConfig
 
 NETS = {
     "dense 20": (NetConfig(), 150),
@@ -52,7 +52,7 @@ def time_advance(net: NetConfig, steps: int) -> float:
 
 def time_plain(net: NetConfig, steps: int) -> float:
     """Seconds of the loop that a tutorial has: the same net, the same batches, SGD as PyTorch has it by default."""
-    module, data = build_net(net, load_data_shape(), 0), load_data("digits")
+    module, data = build_net(net, DATASETS["digits"], 0), load_data("digits")
     optimizer = torch.optim.SGD(module.parameters(), lr=0.05, momentum=0.9)
 
     def loop(count: int) -> None:
@@ -67,17 +67,12 @@ def time_plain(net: NetConfig, steps: int) -> float:
     return clock(lambda: loop(steps))
 
 
-def load_data_shape():
-    from resnet_viz.records import DATASETS
-
-    return DATASETS["digits"]
-
-
 @torch.no_grad()
 def time_products(net: NetConfig, steps: int) -> float:
     """Seconds of nothing but the matrix products of a dense net's steps: one forward and two backward per layer."""
     widths = [64, *([64] * (net.depth - 1)), 10]
-    layers = [(torch.randn(128, a), torch.randn(a, b), torch.randn(128, b)) for a, b in zip(widths, widths[1:], strict=False)]
+    pairs = zip(widths, widths[1:], strict=False)
+    layers = [(torch.randn(128, a), torch.randn(a, b), torch.randn(128, b)) for a, b in pairs]
     outs = [(torch.empty(128, w.shape[1]), torch.empty(w.shape[1], w.shape[0]), torch.empty(128, w.shape[0]))
             for _, w, _ in layers]
 

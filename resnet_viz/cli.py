@@ -17,14 +17,15 @@ from typing import Any, TextIO
 from resnet_viz.records import (
     DATASETS,
     FAMILY_DEFAULTS,
+    N_,
     ConfigError,
     DataShape,
     Frame,
     Lane,
-    N_,
     NetConfig,
     RaceConfig,
     TrainConfig,
+    UnknownFieldError,
     count_multiply_adds,
     count_parameters,
     list_layers,
@@ -77,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
         info.add_argument("--" + name, metavar=name.upper(), help=_("the input’s shape, where no data set gives it"))
     train.add_argument("--frames", metavar="FILE.jsonl", help=_("write every frame, one to a line"))
     for command in (train, info):
-        command.add_argument("--config", metavar="FILE.json", help=_("settings from a file; options go before it"))
+        command.add_argument("--config", metavar="FILE.json", help=_("settings from a file; options override it"))
         command.add_argument("--json", action="store_true", help=_("print one JSON object"))
     return parser
 
@@ -109,10 +110,9 @@ def read_file(path: str) -> dict[str, Any]:
 def check_names(content: dict[str, Any]) -> dict[str, Any]:
     values = {name.replace("-", "_"): value for name, value in content.items()}
     known = (*NET_OPTIONS, *TRAIN_OPTIONS, *RACE_OPTIONS)
-    for name in values:
+    for name, value in values.items():
         if name not in known:
-            raise ConfigError(name, values[name], N_("nothing: there is no such field; known are {known}"),
-                              known=", ".join(sorted(known)))
+            raise UnknownFieldError(name, value, known)
     if "width" in values:
         values["width"] = read_width(values["width"])
     return values

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_type_hints
 
@@ -53,18 +53,34 @@ class ConfigError(ValueError):
         return translate(self.TEMPLATE).format(field=self.field, value=self.value, takes=takes)
 
     def __reduce__(self) -> tuple:
-        return _rebuild_error, (self.field, self.value, self.takes, self.params)
+        return _rebuild_error, (type(self), self.field, self.value, self.takes, self.params)
 
 
-def _rebuild_error(field: str, value: Any, takes: str, params: dict) -> ConfigError:
-    return ConfigError(field, value, takes, **params)
+class UnknownFieldError(ConfigError):
+    """A setting of a name that there is not."""
+
+    TEMPLATE = N_("{field} cannot be set: the settings are {takes}.")
+
+    def __init__(self, field: str, value: Any, known: Iterable[str]) -> None:
+        super().__init__(shorten(field).strip("“”"), value, "{known}", known=", ".join(sorted(known)))
+
+
+def _rebuild_error(kind: type, field: str, value: Any, takes: str, params: dict) -> ConfigError:
+    error = kind.__new__(kind)
+    error.field, error.value, error.takes, error.params = field, value, takes, params
+    error.args = (error.sentence(),)
+    return error
 
 
 def shorten(value: Any) -> str:
     """The value as an error message repeats it: quoted if it is text, and never long."""
     if isinstance(value, int) and abs(value) > 10**MAX_TEXT:
-        return N_("a number of over 60 digits")
-    shown = f"“{value[:MAX_TEXT]}”" if isinstance(value, str) else str(value)
+        return f"{'-' if value < 0 else ''}10^{int(abs(value).bit_length() * math.log10(2))}"
+    try:
+        shown = f"“{value[:MAX_TEXT]}”" if isinstance(value, str) else str(value)
+    except RecursionError:
+        shown = "[[[…]]]"
+    shown = shown.encode(errors="replace").decode()  # a lone surrogate could not be sent
     return shown if len(shown) <= MAX_TEXT + 2 else shown[:MAX_TEXT] + "…"
 
 
@@ -154,7 +170,7 @@ class NetConfig:
         if isinstance(depth, int) and not isinstance(depth, bool) and low <= depth <= high and (depth - 2) % unit == 0:
             return
         if isinstance(depth, int) and not isinstance(depth, bool):
-            nearest = min(max(low, 2 + unit * round((depth - 2) / unit)), high) if abs(depth) < 10**9 else high
+            nearest = 2 + unit * round((min(max(depth, low), high) - 2) / unit)
             takes = N_("{unit}n+2 layers with weights, from {low} to {high}; the nearest is {nearest}")
             raise ConfigError("depth", depth, takes, unit=unit, low=low, high=high, nearest=nearest)
         raise ConfigError("depth", depth, N_("a whole number from {low} to {high}"), low=low, high=high)
@@ -415,16 +431,20 @@ def check_budget(lane: Lane, data: DataShape) -> None:
     if data.train and batch > data.train:
         raise ConfigError("batch_size", batch, N_("at most the {train} training examples"), train=data.train)
     layers = list(list_layers(net, data))
-    takes = N_("a smaller net: depth {depth}, width {width}, batch {batch} needs {need}, and the limit is {limit}")
-    need = {
-        N_("parameters"): (sum(layer.parameters for layer in layers), MAX_PARAMETERS),
-        N_("multiply-adds per step"): (3 * batch * sum(layer.multiply_adds for layer in layers), MAX_MULTIPLY_ADDS),
-        N_("bytes of memory"): (4 * 6 * batch * sum(math.prod(layer.output) for layer in layers), MAX_MEMORY),
-    }
-    for what, (cost, limit) in need.items():
+    costs = (
+        (sum(layer.parameters for layer in layers), MAX_PARAMETERS,
+         N_("a smaller net: with width {width} it has {cost} parameters, and at most {limit} can be trained here")),
+        (3 * batch * sum(layer.multiply_adds for layer in layers), MAX_MULTIPLY_ADDS,
+         N_("a smaller net: with width {width} and batch {batch} a step takes {cost} multiply-adds, and at most {limit} "
+            "can be made here")),
+        (4 * 6 * batch * sum(math.prod(layer.output) for layer in layers), MAX_MEMORY,
+         N_("a smaller net: with width {width} and batch {batch} a step needs {cost} bytes, and at most {limit} can be "
+            "had here")),
+    )
+    for cost, limit, takes in costs:
         if cost > limit:
-            raise ConfigError("depth", net.depth, takes, depth=net.depth, width=_join(net.width), batch=batch,
-                              need=f"{cost:,} ({what})", limit=f"{limit:,}")
+            raise ConfigError("depth", net.depth, takes, width=_join(net.width), batch=batch, cost=f"{cost:,}",
+                              limit=f"{limit:,}")
 
 
 # ---------------------------------------------------------------------------------------------------- JSON
@@ -452,8 +472,10 @@ def read_record(kind: type, value: Any, where: str) -> Any:
     hints, known = get_type_hints(kind), {f.name for f in fields(kind)}
     for name in value:
         if name not in known:
-            raise ConfigError(f"{where}.{name}" if where != "config" else name, value[name],
-                              N_("nothing: there is no such field; known are {known}"), known=", ".join(sorted(known)))
+            raise UnknownFieldError(f"{where}.{name}" if where != "config" else name, value[name], known)
+    for f in fields(kind):
+        if f.name not in value and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{where}.{f.name}", None, N_("a value: it must be given"))
     return kind(**{name: _read_field(name, hints[name], item) for name, item in value.items()})
 
 

@@ -24,6 +24,12 @@ from resnet_viz.engine.hub import Hub, hub
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_runtest_setup() -> None:
+    """Denormals as Python has them: training flushes them to 0 in its thread, and hypothesis counts on them."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
+
+
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Hub]:
     """The hub, open in a thread of its own, as it is while a server runs."""

@@ -39,6 +39,7 @@ from resnet_viz.records import (
 CIFAR = DataShape((3, 32, 32), 10)
 PICTURES, POINTS = DataShape((1, 8, 8), 10), DataShape((2,), 2)
 LONGEST_MESSAGE = 600
+torch.set_num_threads(1)
 FIELDS = {kind: [f.name for f in dataclasses.fields(kind)] for kind in (NetConfig, TrainConfig, Lane, Change, RaceConfig)}
 
 

@@ -10,12 +10,18 @@ from typing import Any
 
 from resnet_viz.engine.cluster import Cluster, open_cluster
 from resnet_viz.engine.race import Race
-from resnet_viz.records import ConfigError, N_, RaceConfig
+from resnet_viz.records import N_, ConfigError, RaceConfig
 
 MAX_RACES = 64
 PAUSE_SECONDS = 20  # after which a race that no page watches is paused
 DROP_SECONDS = 1800  # and dropped
 CALL_SECONDS = 30  # a call from a page waits no longer
+
+
+class BusyError(ConfigError):
+    """There is no room for one more race."""
+
+    TEMPLATE = N_("This server already runs {value} races, as many as it can. Try again in a minute.")
 
 
 class Hub:
@@ -56,8 +62,7 @@ class Hub:
         if len(self.races) >= MAX_RACES:
             idle = [race for race in self.races.values() if not race.watchers]
             if not idle:
-                raise ConfigError("race", len(self.races) + 1, N_("at most {high} races at once; try again soon"),
-                                  high=MAX_RACES)
+                raise BusyError("races", len(self.races), "")
             await self.drop(min(idle, key=lambda race: race.unwatched_since))
         race = Race(config, self.cluster, self.count_lanes, first_worker=self._made)
         self._made += len(config.lanes)

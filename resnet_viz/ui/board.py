@@ -44,6 +44,7 @@ def words() -> dict[str, str]:
 
 def _status_words() -> dict[str, str]:
     return {
+        "sentence_end": _(". "),
         "board_label": _("Live race: the nets and their curves"),
         "state_ready": _("Ready"),
         "state_running": _("Running"),

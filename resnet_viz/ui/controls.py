@@ -11,6 +11,7 @@ from resnet_viz import records
 from resnet_viz.text import _
 from resnet_viz.ui.settings import COMPARABLE, DEFAULTS, Settings, read_value, write_value
 
+
 def label_fields() -> dict[str, str]:
     """What each setting is called."""
     return {
@@ -38,8 +39,8 @@ def label_options() -> dict[str, str]:
 def explain_fields() -> dict[str, str]:
     """What each setting does, for who learns."""
     return {
-        "dataset": _("Real data. Digits are scikit-learn’s 8×8 pictures; the others are points in a plane, made here. "
-                     "A fifth of the digits is held out and never trained on."),
+        "dataset": _("Digits are scikit-learn’s 8×8 pictures of real handwriting; the others are points in a plane, made "
+                     "here. A fifth of the digits, a third of the points, is held out and never trained on."),
         "seed": _("Decides the initial weights and the order of the batches. The same seed gives the same numbers, to "
                   "the bit."),
         "steps": _("Where the race ends. One step trains on one batch."),
@@ -55,8 +56,8 @@ def explain_fields() -> dict[str, str]:
                       "parameters) or multiplied by a learned matrix W_s. The identity needs equal dimensions."),
         "norm": _("BatchNorm behind each layer keeps signals and gradients healthy in size. Deep plain nets then train "
                   "at all, and yet worse than shallow ones: degradation."),
-        "init": _("PyTorch’s default shrinks the gradient of a plain net about sixfold per block. He keeps its size. "
-                  "He without normalisation lets a residual net explode."),
+        "init": _("PyTorch’s default shrinks the gradient of a plain net about sixfold per block. He’s initialisation "
+                  "keeps its size; without normalisation it lets a residual net explode."),
         "order": _("After the sum, as in the lesson: a[l+2] = g(z[l+2] + a[l]). Before the layers (He et al. 2016): "
                    "nothing stands on the shortcut’s way from input to output."),
         "optimizer": _("SGD with momentum is the paper’s choice. AdamW scales each weight’s step by its recent gradients, "

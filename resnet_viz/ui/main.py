@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from resnet_viz.engine.hub import hub
-from resnet_viz.text import _, choose_language, use_language
+from resnet_viz.engine.hub import BusyError, hub
+from resnet_viz.text import _, choose_language, sentence, use_language
 from resnet_viz.ui.pages import race as race_page
 from resnet_viz.ui.session import open_session
 
@@ -15,7 +15,11 @@ if hub.loop is None:
     use_language(choose_language(st.context.locale))
     st.error(_("The engine is not running. Start the server with “streamlit run app.py”."))
     st.stop()
-race = open_session()
+try:
+    race = open_session()
+except BusyError as error:
+    st.error(sentence(error))
+    st.stop()
 
 
 def show_race() -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from resnet_viz.records import (
+    N_,
     Change,
     ConfigError,
     Lane,
-    N_,
     NetConfig,
     RaceConfig,
     TrainConfig,

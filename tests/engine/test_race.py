@@ -12,10 +12,10 @@ import psutil
 import pytest
 
 from resnet_viz.engine import race as race_module
-from resnet_viz.engine.hub import Hub
+from resnet_viz.engine.hub import BusyError, Hub
 from resnet_viz.engine.race import Race
 from resnet_viz.lab import experiments
-from resnet_viz.records import ConfigError, Lane, NetConfig, RaceConfig, TrainConfig
+from resnet_viz.records import Lane, NetConfig, RaceConfig, TrainConfig
 
 STEPS = 300
 
@@ -200,6 +200,6 @@ def test_races_are_bounded(engine: Hub, monkeypatch: pytest.MonkeyPatch) -> None
     assert len(engine.races) <= len(engine.races) + 1 and engine.find(watched.id) is watched
     for race in engine.races.values():
         race.watchers = 1
-    with pytest.raises(ConfigError, match="at once"):
+    with pytest.raises(BusyError, match="already runs"):
         engine.call(engine.make(RaceConfig(steps=10)))
     assert idle.id not in engine.races or engine.races[idle.id].watchers

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from resnet_viz.records import FAMILIES, INITS, NORMS, ORDERS, Change, Lane, NetConfig, RaceConfig
 from resnet_viz.ui.settings import DEFAULTS, Settings, read_query, read_race, write_query
 
-FIELDS = list(write_query(Settings())) + [name for name in Settings.__dataclass_fields__]
+FIELDS = list(write_query(Settings())) + list(Settings.__dataclass_fields__)
 
 valid_settings = st.builds(
     Settings,

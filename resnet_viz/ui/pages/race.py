@@ -37,8 +37,8 @@ def show_race(race: Race) -> None:
 def show_title() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="title"):
         st.title("ResNet Viz", anchor=False, width="content")
-        st.caption(_("Two nets with the same weights see the same batches; all that differs is “+ a[l]”. Press Play and "
-                     "watch which one learns."), width="content")
+        st.markdown(_("Two nets with the same weights see the same batches; all that differs is “+ a[l]”. Press Play and "
+                      "watch which one learns."), width="content")
 
 
 def complain() -> None:
@@ -58,7 +58,7 @@ def show_bar(race: Race, shared: dict[str, str]) -> None:
         else:
             st.button(_("Play"), key="play", icon=":material/play_arrow:", type="primary", shortcut="P", disabled=over,
                       on_click=act, args=("play",), help=_("Train both nets"))
-        st.button(_("Step"), key="step", icon=":material/skip_next:", shortcut="N", disabled=running or over,
+        st.button(_("One step"), key="step", icon=":material/skip_next:", shortcut="N", disabled=running or over,
                   on_click=step_once, help=_("Train on one batch, and stop"))
         st.button(_("Reset"), key="reset", icon=":material/replay:", shortcut="Z", on_click=start_over,
                   help=_("Back to the same initial weights"))
@@ -94,7 +94,7 @@ def show_rewind(race: Race) -> None:
 
 def show_share(shared: dict[str, str], race: Race) -> None:
     """Links: the same race to run anew, or this very run."""
-    with st.popover(_("Share"), icon=":material/share:"):
+    with st.popover(_("Share a link"), icon=":material/share:"):
         base = (st.context.url or "").split("?")[0]
         st.markdown(_("**The same race**, for each to run on their own. It gives the same numbers."))
         st.code(f"{base}?{urlencode(shared)}", language=None, wrap_lines=True)
