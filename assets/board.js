@@ -411,7 +411,11 @@ function lossFigure(board, mode) {
   const traces = stepTraces(board, "loss", 1, {});
   const values = valuesOf(traces);
   const range = { range: stepRange(board) };
-  if (mode !== "log") return { traces, x: range, y: { range: [0, roundUp(1.02 * (values.length ? Math.max(...values) : Math.log(board.race?.classes ?? 10)))] } };
+  if (mode !== "log") {
+    // BatchNorm's running statistics can throw the first held-out losses far off: the training loss sets the scale.
+    const trained = board.lanes.reduce((high, lane) => Math.max(high, ...lane.points.loss), 0) || Math.log(board.race?.classes ?? 10);
+    return { traces, x: range, y: { range: [0, roundUp(1.02 * Math.min(Math.max(trained, ...values), 2 * trained))] } };
+  }
   const positive = values.filter((value) => value > 0);
   const ends = positive.length ? positive : [0.1, 10];
   const [low, high] = [Math.floor(Math.log10(Math.min(...ends))), Math.ceil(Math.log10(Math.max(...ends)))];

@@ -540,6 +540,14 @@ class State:
 
 
 @dataclass(frozen=True, eq=False)
+class Examples:
+    """Some examples of a data set, as a person looks at them: `x` (N, *shape) float32, `y` (N,) int64."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Frame:
     """What was measured in the steps `first … first + n - 1` of one lane. Arrays are float32; the step is the first axis.
 

@@ -8,9 +8,10 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
+from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster, open_cluster
 from resnet_viz.engine.race import Race
-from resnet_viz.records import N_, ConfigError, RaceConfig
+from resnet_viz.records import N_, ConfigError, Examples, RaceConfig
 
 MAX_RACES = 64
 PAUSE_SECONDS = 20  # after which a race that no page watches is paused
@@ -74,6 +75,10 @@ class Hub:
         race.pause()
         self.races.pop(race.id, None)
         race.publish()
+
+    async def take_examples(self, dataset: str, count: int) -> Examples:
+        """Some examples of a data set, to be looked at."""
+        return await self.cluster.client.submit(tasks.take_examples, dataset, count)
 
     def count_lanes(self) -> int:
         """Lanes that are running now."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from resnet_viz.records import Frame
 
+PROFILES = ("gradient", "weight_gradient", "ratio", "share", "cosine")  # one value per layer or block; the newest is sent
 MAX_POINTS = 1000  # per curve and message; more are averaged in groups
 
 
@@ -31,7 +32,7 @@ class Series:
         newest = self.probes[-1][0] if self.probes else -1
         probes = zip(frame.probe_step.tolist(), frame.test_loss.tolist(), frame.test_accuracy.tolist(), strict=True)
         self.probes += [probe for probe in probes if probe[0] > newest]
-        for name in ("gradient", "weight_gradient", "ratio", "share", "cosine"):
+        for name in PROFILES:
             values = getattr(frame, name)
             if len(values):
                 self.profiles[name] = values[-1]
@@ -44,7 +45,7 @@ class Series:
 
     def send(self, points: int = 0, probes: int = 0) -> dict[str, Any]:
         """A message's part: curves from these indices on, and the newest profiles. All finite or None."""
-        profiles = {name: self.profiles.get(name) for name in ("gradient", "weight_gradient", "ratio", "share", "cosine")}
+        profiles = {name: self.profiles.get(name) for name in PROFILES}
         return {
             "points": thin(self.points[points:]),
             "probes": thin(self.probes[probes:]),

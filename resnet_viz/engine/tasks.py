@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from resnet_viz.records import Frame, Lane, State
+from resnet_viz.records import Examples, Frame, Lane, State
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -27,6 +27,12 @@ def dask_setup(worker: Worker) -> None:
     set_up_process()
     state, _ = experiments.advance(experiments.make_state(Lane(), "digits", 0), 2)
     experiments.measure(state)
+
+
+def take_examples(dataset: str, count: int) -> Examples:
+    from resnet_viz.lab import datasets
+
+    return datasets.take_examples(dataset, count)
 
 
 def start(lane: Lane, dataset: str, seed: int) -> Pair:

@@ -15,7 +15,7 @@ from sklearn import datasets as sk
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from resnet_viz.records import DATASETS
+from resnet_viz.records import DATASETS, Examples
 
 SPLIT_SEED = 0
 
@@ -76,6 +76,12 @@ class Data:
         epoch, k = divmod(step, len(self.y) // size)
         index = _permute(len(self.y), seed, epoch)[k * size : (k + 1) * size]
         return self.x[index], self.y[index]
+
+
+def take_examples(name: str, count: int) -> Examples:
+    """The first training examples of a data set."""
+    data = load_data(name)
+    return Examples(data.x[:count].numpy(), data.y[:count].numpy())
 
 
 @functools.lru_cache(maxsize=64)

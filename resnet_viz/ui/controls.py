@@ -73,7 +73,7 @@ def explain_fields() -> dict[str, str]:
 
 
 OPTIONS = {
-    "dataset": tuple(records.DATASETS), "family": records.FAMILIES, "shortcut": records.SHORTCUTS[1:],
+    "dataset": tuple(records.DATASETS), "family": records.FAMILIES, "shortcut": records.SHORTCUTS,
     "norm": records.NORMS, "init": records.INITS, "order": records.ORDERS, "optimizer": records.OPTIMIZERS,
 }
 NUMBERS: dict[str, dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""The lesson beside the race, in words and formulas, and the source of the nets."""
+"""The lesson beside the race: the data, the words and formulas, and the source of the nets."""
 
 from __future__ import annotations
 
@@ -7,13 +7,25 @@ from pathlib import Path
 
 import streamlit as st
 
+from resnet_viz.engine.hub import hub
+from resnet_viz.figures.examples import draw_examples
+from resnet_viz.records import Examples
 from resnet_viz.text import _
 
+EXAMPLES = 600
 NETS = Path(__file__).parents[1] / "lab" / "nets.py"
 
 
-def show_lesson() -> None:
+@st.cache_data(max_entries=16, show_spinner=False)
+def take_examples(dataset: str) -> Examples:
+    return hub.call(hub.take_examples(dataset, EXAMPLES))
+
+
+def show_lesson(dataset: str) -> None:
     """Folded away until somebody asks."""
+    data = st.expander(_("The data"), icon=":material/grid_view:", on_change="rerun", key="show_data")
+    if data.open:
+        data.plotly_chart(draw_examples(take_examples(dataset)), key=f"examples.{dataset}")
     with st.expander(_("What am I looking at?"), icon=":material/school:"):
         st.markdown(_("A block is two layers. In the plain net its output is"))
         st.latex(r"a^{[l+2]} = g\big(z^{[l+2]}\big), \qquad z^{[l+2]} = W^{[l+2]} a^{[l+1]} + b^{[l+2]}")

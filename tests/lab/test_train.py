@@ -215,13 +215,17 @@ def train_as_torch_does(lane: Lane, steps: int) -> np.ndarray:
     return torch.nn.utils.parameters_to_vector(module.parameters()).detach().numpy()
 
 
-@pytest.mark.parametrize("name", ["dense", "conv-batch", "adamw", "adamw-batch-pre"])
+@pytest.mark.parametrize("name", ["dense", "plain", "conv-batch", "adamw"])
 def test_steps_are_torchs(name):
-    """Twenty steps of SGD or AdamW move the weights as PyTorch's own loop does. Measured: within 3e-5 of the way moved."""
+    """Twenty steps move the weights as PyTorch's own loop does, measured within 4e-7 of the way moved.
+
+    Not AdamW with BatchNorm: weights of a pixel that is constant in a batch have gradient 0, and AdamW makes whole steps
+    of its rounding noise.
+    """
     state, _ = advance(start(name), 20)
     theirs = train_as_torch_does(LANES[name], 20)
     moved = np.linalg.norm(theirs - start(name).weights)
-    assert np.linalg.norm(state.weights - theirs) < 1e-3 * moved
+    assert np.linalg.norm(state.weights - theirs) < 1e-5 * moved
 
 
 # ---------------------------------------------------------------------------------------------------- divergence

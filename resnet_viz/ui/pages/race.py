@@ -31,7 +31,7 @@ def show_race(race: Race) -> None:
     settings = read_race(race.config)
     names = name_lanes(settings, [lane.net.residual for lane in race.lanes_now()])
     show_board("board", f"/feed/{race.id}?token={race.token}", names, get_language(), race.state)
-    lesson.show_lesson()
+    lesson.show_lesson(race.config.dataset)
 
 
 def show_title() -> None:

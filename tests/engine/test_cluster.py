@@ -1,0 +1,53 @@
+"""A cluster that somebody else runs: RESNET_VIZ_SCHEDULER names it, and the same code gives the same numbers there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from resnet_viz.engine.hub import Hub
+from resnet_viz.lab import experiments
+from resnet_viz.records import RaceConfig
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_existing_scheduler_is_used_and_left_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address_file = tmp_path / "scheduler.json"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    start = [sys.executable, "-m", "dask"]
+    processes = [subprocess.Popen([*start, *command], env=environment, stderr=subprocess.DEVNULL) for command in (
+        ["scheduler", "--port", "0", "--no-dashboard", "--host", "127.0.0.1", "--scheduler-file", str(address_file)],
+        ["worker", "--scheduler-file", str(address_file), "--nthreads", "1", "--no-dashboard"],
+    )]
+    try:
+        while not address_file.exists() or not address_file.read_text():
+            time.sleep(0.1)
+        monkeypatch.setenv("RESNET_VIZ_SCHEDULER", json.loads(address_file.read_text())["address"])
+        race = asyncio.run(run_race(RaceConfig(steps=60)))
+        for i, run in enumerate(race.lanes):
+            _, frame = experiments.advance(experiments.make_state(race.config.lanes[i], "digits", 0), 60)
+            assert [point[1] for point in run.series.points] == frame.loss.tolist()
+        assert all(process.poll() is None for process in processes)
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait(10)
+
+
+async def run_race(config: RaceConfig):
+    hub = Hub()
+    async with hub.open():
+        assert hub.cluster.embedded is None
+        race = await hub.make(config)
+        race.play()
+        while race.state != "finished":
+            await asyncio.sleep(0.05)
+        return race
