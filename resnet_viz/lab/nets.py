@@ -69,8 +69,7 @@ class Stem(nn.Module):
         self.relu = nn.ReLU() if net.order == "post" else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        a = self.relu(self.norm(self.layer(x)))
-        return a.contiguous(memory_format=torch.channels_last) if a.dim() == 4 else a  # a sixth faster on a CPU
+        return self.relu(self.norm(self.layer(x)))
 
 
 class Block(nn.Module):
