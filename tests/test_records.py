@@ -253,7 +253,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("kind", "field", "value"), [(kind, field, value) for kind, bad in BAD.items()
-                                                     for field, values in bad.items() for value in values], ids=lambda v: "")
+                                                     for field, values in bad.items() for value in values], ids=str)
 def test_bad_value_is_refused_by_its_fields_name(kind, field, value):
     """The error names the field and repeats the value, in a short sentence."""
     with pytest.raises(ConfigError) as caught:
@@ -317,7 +317,7 @@ def test_unknown_field_is_refused_with_the_known_ones():
 def test_budget_refuses_before_anything_is_allocated(net, train):
     """Refused by arithmetic, in milliseconds; the sentence says what is needed and what the limit is."""
     started = time.perf_counter()
-    with pytest.raises(ConfigError, match="and the limit is"):
+    with pytest.raises(ConfigError, match="and at most"):
         RaceConfig(lanes=(Lane(net, train),))
     assert time.perf_counter() - started < 0.5  # measured: 0.004 s
 
@@ -328,7 +328,7 @@ def test_records_need_no_torch():
             "try: RaceConfig(lanes=(Lane(NetConfig(depth=1000, width=(1000,))),))\n"
             "except ConfigError: sys.exit('torch' in sys.modules)\n"
             "sys.exit(2)")
-    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, check=False).returncode == 0
 
 
 # ---------------------------------------------------------------------------------------------------- law: changes
@@ -345,7 +345,6 @@ def test_lane_at_applies_changes_from_their_step_on():
 # ---------------------------------------------------------------------------------------------------- known defects
 
 
-@pytest.mark.xfail(strict=True, reason="a change with a field missing raises TypeError", raises=TypeError)
 @pytest.mark.parametrize("missing", FIELDS[Change])
 def test_change_with_a_field_missing_is_refused(missing):
     """No field of a change has a default, so each must be asked for by name."""
@@ -354,26 +353,22 @@ def test_change_with_a_field_missing_is_refused(missing):
     assert read_or_refuse(json.dumps({"changes": [change]})) is not None
 
 
-@pytest.mark.xfail(strict=True, reason="an unknown field's name is repeated at any length")
 def test_long_unknown_field_is_refused_shortly():
     """The name of an unknown field is as untrusted as its value."""
     assert read_or_refuse(json.dumps({"x" * 10_000: 1})) is not None
 
 
-@pytest.mark.xfail(strict=True, reason="str() of a value nested as deep as JSON allows", raises=RecursionError)
 def test_nesting_of_any_depth_is_refused():
     """Also the depths that the parser still takes, and only `str` does not."""
     for depth in range(500, 1100):
         assert read_or_refuse('{"seed": %s%s}' % ("[" * depth, "]" * depth)) is not None
 
 
-@pytest.mark.xfail(strict=True, reason="a lone surrogate is repeated as it is", raises=UnicodeEncodeError)
 def test_every_message_can_be_sent():
     """A message is UTF-8, whatever the text it repeats."""
     read_or_refuse('{"dataset": "\\ud800"}').sentence().encode()
 
 
-@pytest.mark.xfail(strict=True, reason="unpickling quotes the value again")
 def test_error_says_the_same_in_another_process():
     """An error crosses processes by pickle and keeps its sentence."""
     with pytest.raises(ConfigError) as caught:
@@ -381,7 +376,6 @@ def test_error_says_the_same_in_another_process():
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, reason="below -10**9 the deepest net is called the nearest")
 def test_nearest_depth_of_a_hugely_negative_one():
     """The nearest to a negative depth is the smallest, however negative."""
     with pytest.raises(ConfigError, match="the nearest is 4"):

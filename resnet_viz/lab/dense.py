@@ -91,12 +91,12 @@ class HandWritten:
             before, inside, after = a[2 * k : 2 * k + 3]
             first.forward(before, inside)
             torch.relu_(inside)
+            branch = trace.branches[k]
+            second.forward(inside, branch)
             if self.skip:
-                second.forward(inside, trace.branches[k])
-                torch.add(trace.branches[k], self.run_shortcut(k, before), out=after)
+                torch.relu_(torch.add(branch, self.run_shortcut(k, before), out=after))
             else:
-                second.forward(inside, after)
-            torch.relu_(after)
+                torch.clamp_min(branch, 0, out=after)
         self.head.forward(a[-1], trace.logits)
 
     def run_shortcut(self, k: int, a: Tensor) -> Tensor:

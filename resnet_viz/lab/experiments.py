@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from typing import Any
 
@@ -24,15 +25,17 @@ def advance(state: State, steps: int, lane: Lane | None = None) -> tuple[State, 
     """Train `steps` steps from `state`, which is not changed: the new state, and what was measured on the way.
 
     `lane`, where given, is the lane's configuration from this step on (a live change). Any slicing gives the same bits.
-    Training stops before a step that starts from, or leads to, a number that is not finite.
+    Training stops before a step that starts from, or leads to, a number that is not finite; that step leaves no trace.
     """
     started = time.perf_counter()
     state, trainer = _load(state, lane)
     rows, looks, diverged = [], [], False
     for step in range(state.step, state.step + steps):
+        statistics = trainer.buffers.clone()
         row, look = _pass(trainer, state.seed, step, step % PROBE_EVERY == 0)
-        diverged = not torch.isfinite(row).all()
+        diverged = not _is_finite(trainer, row, look)
         if diverged:
+            trainer.buffers.copy_(statistics)
             break
         rows.append(row)
         looks += look
@@ -45,7 +48,7 @@ def measure(state: State, lane: Lane | None = None) -> Frame:
     """Measure where a state stands, on its next batch, without training: a frame of one row and one probe."""
     state, trainer = _load(state, lane)
     row, look = _pass(trainer, state.seed, state.step, True)
-    diverged = not torch.isfinite(row).all()
+    diverged = not _is_finite(trainer, row, look)
     return _make_frame(state, [] if diverged else [row], [] if diverged else look, 0.0, diverged)
 
 
@@ -79,6 +82,12 @@ def finish(state: State) -> dict[str, Any]:
     train = probes.measure_accuracy(trainer.module, data.x, data.y)
     test = probes.measure_held_out(trainer.module, data)
     return dict(zip(("train_loss", "train_accuracy", "test_loss", "test_accuracy"), train + test, strict=True))
+
+
+def _is_finite(trainer: Trainer, row: Tensor, look: list[tuple]) -> bool:
+    """Whether all is finite that a step measured and that its update would use."""
+    held_out = [value for probe in look for value in probe[1:3]]
+    return bool(row.isfinite().all()) and trainer.is_finite() and all(map(math.isfinite, held_out))
 
 
 def _make_frame(state: State, rows: list[Tensor], looks: list[tuple], seconds: float, diverged: bool) -> Frame:

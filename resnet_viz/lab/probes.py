@@ -37,7 +37,6 @@ def measure_blocks(trace: Trace) -> list[np.ndarray]:
     result = torch.full((3, k), math.nan)
     for index in _group([f.shape for f in trace.branches]):
         branch = torch.stack([trace.branches[i] for i in index]).flatten(2)  # (k, B, D)
-        after = torch.stack([trace.activations[2 * i + 2] for i in index]).flatten(2)
         shortcuts = [trace.shortcuts[i] for i in index]
         if shortcuts[0] is not None:
             f = torch.linalg.vector_norm(branch, dim=2)
@@ -46,8 +45,9 @@ def measure_blocks(trace: Trace) -> list[np.ndarray]:
             result[1, index] = torch.nanmean(s / (s + f), 1)
         same = [i for i in index if trace.activations[2 * i].shape == trace.activations[2 * i + 2].shape]
         if same:
-            before = torch.stack([trace.activations[2 * i] for i in same]).flatten(2)
-            result[2, same] = F.cosine_similarity(before, after[-len(same) :], dim=2, eps=1e-30).mean(1)
+            before, after = (torch.stack([trace.activations[2 * i + j] for i in same]).flatten(2) for j in (0, 2))
+            lengths = torch.linalg.vector_norm(before, dim=2) * torch.linalg.vector_norm(after, dim=2)
+            result[2, same] = torch.nanmean((before * after).sum(2) / lengths.where(lengths > 0, torch.nan), 1)
     return list(result.numpy())
 
 

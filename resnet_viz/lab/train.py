@@ -37,9 +37,10 @@ class Trainer:
         self.weights = torch.nn.Parameter(torch.zeros(sum(p.numel() for p in parameters)))
         self.weights.grad = torch.zeros_like(self.weights)
         self.gradients = dict(zip(parameters, split_flat(self.weights.grad, parameters), strict=True))
-        for parameter, view in zip(parameters, split_flat(self.weights.detach(), parameters), strict=True):
-            parameter.data = view
-        self.buffers = [b for b in self.module.buffers() if b.is_floating_point()]
+        set_views(parameters, self.weights.detach())
+        buffers = [buffer for buffer in self.module.buffers() if buffer.is_floating_point()]
+        self.buffers = torch.zeros(sum(buffer.numel() for buffer in buffers))
+        set_views(buffers, self.buffers)
         self.optimizer = make_optimizer(lane, self.weights)
         self.hand_written = None
         if has_hand_written(lane.net):
@@ -47,8 +48,7 @@ class Trainer:
 
     def load(self, state: State) -> None:
         self.weights.detach().copy_(torch.from_numpy(state.weights))
-        for buffer, values in zip(self.buffers, split_flat(torch.from_numpy(state.buffers), self.buffers), strict=True):
-            buffer.copy_(values)
+        self.buffers.copy_(torch.from_numpy(state.buffers))
         moments = [torch.from_numpy(row.copy()) for row in state.moments]
         self.optimizer.state[self.weights] = dict(zip(MOMENTS[self.lane.train.optimizer], moments, strict=True))
         if self.lane.train.optimizer == "adamw":
@@ -61,7 +61,7 @@ class Trainer:
             state,
             step=state.step + steps,
             weights=self.weights.detach().numpy().copy(),
-            buffers=flatten(self.buffers),
+            buffers=self.buffers.numpy().copy(),
             moments=np.stack([moments[name].numpy() for name in MOMENTS[self.lane.train.optimizer]]),
         )
 
@@ -78,6 +78,11 @@ class Trainer:
         trace.gradients = list(found[len(wanted) :])
         return loss.detach(), trace
 
+    def is_finite(self) -> bool:
+        """Whether the gradients, their squares (which AdamW keeps) and the running statistics are finite."""
+        gradient = self.weights.grad
+        return bool(torch.dot(gradient, gradient).isfinite() and self.buffers.isfinite().all())
+
     def update(self) -> None:
         self.optimizer.step()
 
@@ -93,6 +98,12 @@ def split_flat(flat: Tensor, like: list[Tensor]) -> list[Tensor]:
     """Views of a flat vector in the shapes of `like`."""
     parts = flat.split([t.numel() for t in like]) if like else []
     return [part.view(t.shape) for part, t in zip(parts, like, strict=True)]
+
+
+def set_views(tensors: list[Tensor], flat: Tensor) -> None:
+    """Make the tensors views of a flat vector."""
+    for tensor, view in zip(tensors, split_flat(flat, tensors), strict=True):
+        tensor.data = view
 
 
 def flatten(tensors: list[Tensor]) -> np.ndarray:

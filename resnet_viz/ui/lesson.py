@@ -35,7 +35,8 @@ def show_lesson(dataset: str) -> None:
                       "reach, so one more block does no harm; and if it learns something, it helps."))
         st.markdown(_("**What to look for.** With PyTorch’s default initial weights, the gradient of the plain net shrinks "
                       "about sixfold from block to block on its way to the input; in twenty layers ten-million-fold. Its "
-                      "first layers hear nothing, and it stays at chance. On the shortcuts the gradient arrives whole."))
+                      "first layers hear nothing, and it stays at chance. In the residual net the gradient reaches "
+                      "the first layers about as large as it left the last."))
         st.markdown(_("**What not to conclude.** This is vanishing, cured by shortcuts, and also by other initial weights "
                       "or BatchNorm. Degradation is another failure: deep plain nets with healthy gradients still reach "
                       "a higher *training* error than shallow ones. Choose a convolutional net of depth 56 to see it."))

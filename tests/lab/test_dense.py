@@ -100,7 +100,6 @@ def test_hand_written_is_not_used_elsewhere():
         assert not has_hand_written(net)
 
 
-@pytest.mark.xfail(strict=True, reason="without shortcuts the trace's branches are memory never written to")
 def test_branches_of_a_plain_net_are_in_the_trace():
     """Trace.branches holds F whether or not something is added to it."""
     module, hand, _ = make_hand_written(NetConfig(skip=False), 0, 128)

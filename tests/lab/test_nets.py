@@ -140,7 +140,8 @@ def kill_branch(block: Block) -> None:
 @given(st.integers(1, 8), st.integers(1, 64), SEEDS, st.floats(1e-3, 1e3), st.data())
 def test_dead_branch_leaves_the_identity(blocks, width, seed, scale, data):
     """With W[l+2] = b[l+2] = 0 a residual block gives a[l+2] = a[l] to the bit, for any input."""
-    module, k = build_net(NetConfig(depth=2 * blocks + 2, width=(width,)), DATA, seed), data.draw(st.integers(0, blocks - 1))
+    module = build_net(NetConfig(depth=2 * blocks + 2, width=(width,)), DATA, seed)
+    k = data.draw(st.integers(0, blocks - 1))
     kill_branch(module.blocks[k])
     a = run(module, scale * draw_input(seed)).activations
     assert torch.equal(a[2 * k + 2], a[2 * k])
