@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 
@@ -13,7 +14,7 @@ from bench import board, engine, training  # noqa: E402  (one thread is decided 
 def main() -> None:
     cores = len(os.sched_getaffinity(0))
     print(f"{platform.machine()}, {cores} cores, Python {platform.python_version()}")
-    for title, figures in (*training.measure_all(), *engine.measure_all(), *board.measure_all()):
+    for title, figures in itertools.chain(training.measure_all(), engine.measure_all(), board.measure_all()):
         print(f"{title:72} {figures}", flush=True)
 
 

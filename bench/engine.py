@@ -11,7 +11,7 @@ from bench.training import describe
 from resnet_viz.engine.hub import hub
 from resnet_viz.records import RaceConfig
 
-STEPS = 3000
+STEPS = 2000
 ROUNDS = 3
 
 
