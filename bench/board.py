@@ -42,16 +42,20 @@ def wait_board(page: Page, condition: str) -> None:
 
 
 def time_play(page: Page) -> float:
-    """Seconds from the click to the first frame drawn after it, in the page's own clock."""
+    """Seconds from the click to the first frame that shows a step taken, in the page's own clock."""
     times = []
     for _ in range(5):
-        page.evaluate("""() => { window.__boardFrames = [];
-            document.querySelector('.st-key-play button:not([hidden])').addEventListener('click',
-                () => { window.__clicked = performance.now(); }, { once: true, capture: true }); }""")
+        page.evaluate("""() => {
+            const board = document.querySelector('[data-testid=board]');
+            const watch = new MutationObserver(() => {
+                if (Number(board.dataset.step) > 0) { window.__moved = performance.now(); watch.disconnect(); }
+            });
+            document.addEventListener('click', () => { window.__clicked = performance.now(); }, { once: true, capture: true });
+            watch.observe(board, { attributes: true, attributeFilter: ['data-step'] });
+        }""")
         page.locator(".st-key-play button:visible").first.click()
-        wait_board(page, "b.dataset.step > 0 && b.dataset.state === 'running'")
-        first = "window.__boardFrames.find((t) => t > window.__clicked)"
-        times.append(page.evaluate(f"() => ({first} - window.__clicked) / 1000"))
+        wait_board(page, "b.dataset.step > 0")
+        times.append(page.evaluate("() => (window.__moved - window.__clicked) / 1000"))
         page.locator(".st-key-reset button:visible").first.click()
         wait_board(page, "b.dataset.state === 'ready' && b.dataset.step === '0'")
         page.wait_for_timeout(1000)
