@@ -50,7 +50,8 @@ def time_play(page: Page) -> float:
             const watch = new MutationObserver(() => {
                 if (Number(board.dataset.step) > 0) { window.__moved = performance.now(); watch.disconnect(); }
             });
-            document.addEventListener('click', () => { window.__clicked = performance.now(); }, { once: true, capture: true });
+            const note = () => { window.__clicked = performance.now(); };
+            document.addEventListener('click', note, { once: true, capture: true });
             watch.observe(board, { attributes: true, attributeFilter: ['data-step'] });
         }""")
         page.locator(".st-key-play button:visible").first.click()
