@@ -71,7 +71,6 @@ class Race:
         self.divergence: tuple[int, int] | None = None  # lane, step
         self.kept: dict[int, list[State]] = {}
         self.lanes = [LaneRun() for _ in config.lanes]
-        self.frame_sinks: list[Callable[[int, Frame], None]] = []
         self.watchers, self.unwatched_since = 0, time.monotonic()
         self.listeners: set[asyncio.Event] = set()
         self.speed = 0.0
@@ -227,8 +226,6 @@ class Race:
                 run.seconds_per_step = _smooth(run.seconds_per_step, frame.seconds / len(frame))
             if frame.first >= self.step:  # else published before a worker was lost: the same numbers again
                 run.series.add(frame)
-                for sink in self.frame_sinks:
-                    sink(i, frame)
             if frame.diverged:
                 self.divergence = (i, frame.first + len(frame))
         self.step = max(self.step, part.first + part.steps)
@@ -251,8 +248,14 @@ class Race:
         self._restore(states)
 
     def _restore(self, states: list[State]) -> None:
-        for run, state in zip(self.lanes, states, strict=True):
-            run.pair = self.cluster.client.submit(tasks.restore, state, pure=False)
+        for i, (run, state) in enumerate(zip(self.lanes, states, strict=True)):
+            run.pair = self.cluster.client.submit(tasks.restore, state, pure=False, **self._place(i))
+
+    def _place(self, lane: int) -> dict[str, Any]:
+        """Where a lane's slices had better run: each lane of a race on another worker, if that can be."""
+        workers = self.cluster.workers
+        near = [workers[(self.first_worker + lane) % len(workers)]] if workers else None
+        return {"workers": near, "allow_other_workers": bool(near)}
 
     def _root(self, step: int) -> None:
         """Start from the states kept at `step`, or from the initial ones."""
@@ -260,12 +263,9 @@ class Race:
         if step in self.kept:
             self._restore(self.kept[step])
             return
-        workers = self.cluster.workers
         for i, run in enumerate(self.lanes):
-            near = [workers[(self.first_worker + i) % len(workers)]] if workers else None
             run.pair = self.cluster.client.submit(tasks.start, self.config.lanes[i], self.config.dataset,
-                                                  self.config.seed, workers=near, allow_other_workers=bool(near),
-                                                  pure=False)
+                                                  self.config.seed, pure=False, **self._place(i))
 
     def _go_back(self, step: int, config: RaceConfig) -> None:
         """Stand at a kept step again, and forget what was measured after it."""
