@@ -7,6 +7,7 @@ multiply-adds are arithmetic on the configuration, so a net can be refused befor
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -246,6 +247,15 @@ class BlockPlan:
     stride: int
     shortcut: str  # "none", "identity", "zero-pad" or "projection"
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.inputs, self.outputs, self.stride
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether a[l] and a[l+2] have equal dimensions."""
+        return self.inputs == self.outputs and self.stride == 1
+
 
 def plan_blocks(net: NetConfig) -> list[BlockPlan]:
     """The blocks of a net, input to output, with the shortcut each one has where skip is on."""
@@ -318,6 +328,77 @@ def count_parameters(net: NetConfig, data: DataShape) -> int:
 def count_multiply_adds(net: NetConfig, data: DataShape) -> int:
     """Multiply-adds of one forward pass of one example, in layers with weights."""
     return sum(layer.multiply_adds for layer in list_layers(net, data))
+
+
+# ---------------------------------------------------------------------------------------------------- operations
+
+OPERATIONS = ("zero-w", "zero-wb", "zero-norm", "lesion", "cut-shortcut", "scale", "swap")
+WEIGHT_OPERATIONS = ("zero-w", "zero-wb", "zero-norm", "scale", "swap")  # those after which a net can train on
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation on one block of a trained net; W and b are W[l+2] and b[l+2], of the block's second layer.
+
+    "zero-w" sets W = 0; "zero-wb" b too (behind BatchNorm there is no b: β took its place); "zero-norm" γ = β = 0 of
+    the branch's second BatchNorm (which with pre-activation feeds g and not the sum: there "zero-w" is enough); "scale"
+    takes `alpha` W and `alpha_bias` b (`alpha` b, where None); "swap" exchanges all weights and statistics with block
+    `other`. "lesion" drops the branch and keeps the shortcut, in a plain net it drops the whole block; "cut-shortcut"
+    keeps the branch (Veit et al. 2016, 1605.06431). Blocks count from 0.
+    """
+
+    kind: str
+    block: int
+    alpha: float = 0.0
+    alpha_bias: float | None = None
+    other: int | None = None
+
+    def __post_init__(self) -> None:
+        _choice("operation", self.kind, OPERATIONS)
+        _whole("block", self.block, 0, (MAX_DEPTH - 2) // 2 - 1)
+        _number("alpha", self.alpha, 0.0, 1.0)
+        if self.alpha_bias is not None:
+            _number("alpha_bias", self.alpha_bias, 0.0, 1.0)
+        if self.kind == "swap":
+            _whole("other", self.other, 0, (MAX_DEPTH - 2) // 2 - 1)
+        elif self.other is not None:
+            raise ConfigError("other", self.other, N_("no value but for swap"))
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """The blocks it works on: one, or two for swap."""
+        return (self.block,) if self.other is None else (self.block, self.other)
+
+
+def check_operation(operation: Operation, net: NetConfig) -> None:
+    """Raise `ConfigError`, with the reason in words, where the operation does not apply to the net."""
+    for name, k in zip(("block", "other"), operation.blocks, strict=False):
+        if k >= net.blocks:
+            takes = N_("a block of this net: counted from 0, they are 0 to {high}")
+            raise ConfigError(name, k, takes, high=net.blocks - 1)
+    plans = plan_blocks(net)
+    plan, kind = plans[operation.block], operation.kind
+    if kind == "zero-norm" and net.norm == "none":
+        raise ConfigError("operation", kind, N_("zero-norm only where there is BatchNorm; without it choose zero-wb"))
+    if kind == "cut-shortcut" and not net.residual:
+        raise ConfigError("operation", kind, N_("cut-shortcut only where there is a shortcut, and a plain net has none"))
+    if kind == "lesion" and not net.residual and not plan.keeps_shape:
+        takes = N_("lesion in a plain net only where a[l] and a[l+2] have equal dimensions, but block {block} changes them "
+                   "({inputs} → {outputs}): the net would be torn in two")
+        raise ConfigError("operation", kind, takes, block=operation.block, inputs=plan.inputs, outputs=plan.outputs)
+    if kind == "swap" and plan.shape != plans[operation.other].shape:
+        takes = N_("a block of the same shape as block {block} ({inputs} → {outputs})")
+        raise ConfigError("other", operation.other, takes, block=operation.block, inputs=plan.inputs, outputs=plan.outputs)
+
+
+def list_targets(kind: str, net: NetConfig) -> list[int]:
+    """The blocks of a net, input to output, that a kind of operation applies to."""
+    targets = []
+    for operation in (Operation(kind, k) for k in range(net.blocks)):
+        with contextlib.suppress(ConfigError):
+            check_operation(operation, net)
+            targets.append(operation.block)
+    return targets
 
 
 # ---------------------------------------------------------------------------------------------------- races
@@ -502,8 +583,8 @@ def read_width(value: Any) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-WHOLE_FIELDS = ("depth", "batch_size", "seed", "steps", "channels", "size", "classes")
-DECIMAL_FIELDS = ("lr", "momentum", "weight_decay")
+WHOLE_FIELDS = ("depth", "batch_size", "seed", "steps", "channels", "size", "classes", "block", "other")
+DECIMAL_FIELDS = ("lr", "momentum", "weight_decay", "alpha", "alpha_bias")
 
 
 def parse_field(name: str, text: str) -> Any:
@@ -585,9 +666,30 @@ class Frame:
         return {f.name: _jsonable(getattr(self, f.name)) for f in fields(self)}
 
 
+@dataclass(frozen=True)
+class OperationResult:
+    """What operations did to a net, in evaluation mode.
+
+    `before` and `after` hold train_accuracy, train_loss, test_accuracy and test_loss, of the whole training part and
+    the held-out part. Over the held-out part and the blocks operated on, `identity_gap` is max |a[l+2] - a[l]|, None
+    where dimensions differ, and `is_identity` whether a[l+2] equals a[l] in every number.
+    """
+
+    before: dict[str, float]
+    after: dict[str, float]
+    identity_gap: float | None
+    is_identity: bool
+
+    def to_jsonable(self) -> dict[str, Any]:
+        """Numbers; what is not finite becomes null."""
+        return {f.name: _jsonable(getattr(self, f.name)) for f in fields(self)}
+
+
 def _jsonable(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return _jsonable(value.tolist())
+    if isinstance(value, dict):
+        return {name: _jsonable(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_jsonable(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):

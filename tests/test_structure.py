@@ -20,16 +20,18 @@ ALLOWED = {
     "engine": {"records", "engine"},
     "figures": {"records", "text", "figures"},
     "ui": {"records", "text", "engine", "figures", "ui"},
-    "cli": {"records", "text", "lab"},
+    "cli": {"records", "text", "lab", "cli_options"},
+    "cli_options": {"records", "text", "lab"},
     "__main__": {"cli"},
     "__init__": set(),
 }
 LAZY = {("engine/tasks.py", "lab")}  # named on the server, imported on a worker
-ONLY_IN = {"torch": {"lab"}, "captum": {"lab"}, "sklearn": {"lab"}, "streamlit": {"ui"}, "distributed": {"engine"},
-           "dask": {"engine"}, "asyncio": {"engine", "ui"}}
+ONLY_IN = {"torch": {"lab"}, "captum": {"lab"}, "sklearn": {"lab"}, "safetensors": {"lab"}, "streamlit": {"ui"},
+           "distributed": {"engine"}, "dask": {"engine"}, "asyncio": {"engine", "ui"}}
 # Middle modules of lab know the nets, not each other; `experiments` composes them.
 LAB = {"datasets": set(), "nets": set(), "dense": {"nets"}, "train": {"nets", "dense"}, "probes": {"nets", "datasets"},
-       "experiments": {"datasets", "nets", "train", "probes"}}
+       "surgery": {"nets", "datasets"}, "weights": {"nets"},
+       "experiments": {"datasets", "nets", "train", "probes", "surgery", "weights"}}
 
 
 def find_imports(path: Path, top_only: bool = False) -> set[str]:

@@ -1,24 +1,38 @@
-"""What the engine and the command line call: training and measuring, composed."""
+"""What the engine and the command line call: training, measuring and operating, composed."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_viz.lab import probes
-from resnet_viz.lab.datasets import load_data
+from resnet_viz.lab import probes, surgery, weights
+from resnet_viz.lab.datasets import Data, load_data
+from resnet_viz.lab.nets import Net
 from resnet_viz.lab.train import Trainer, get_trainer, make_state, set_up_process
-from resnet_viz.records import Frame, Lane, State
+from resnet_viz.records import (
+    N_,
+    WEIGHT_OPERATIONS,
+    ConfigError,
+    Frame,
+    Lane,
+    Operation,
+    OperationResult,
+    State,
+    list_targets,
+)
 
 PROBE_EVERY = 10  # steps; the held-out set costs as much as a training step, so not at each
 
-__all__ = ["advance", "finish", "make_state", "measure"]
+__all__ = ["advance", "edit_state", "finish", "load_weights", "make_state", "measure", "measure_cumulative",
+           "measure_each_block", "measure_operation", "save_weights"]
 
 
 def advance(state: State, steps: int, lane: Lane | None = None) -> tuple[State, Frame]:
@@ -79,8 +93,11 @@ def _pass(trainer: Trainer, seed: int, step: int, probe: bool) -> tuple[Tensor, 
 def finish(state: State) -> dict[str, Any]:
     """Loss and accuracy on the whole training part and on the held-out part."""
     (_, trainer), data = _load(state, None), load_data(state.dataset)
-    train = probes.measure_accuracy(trainer.module, data.x, data.y)
-    test = probes.measure_held_out(trainer.module, data)
+    return _measure_whole(trainer.module, data)
+
+
+def _measure_whole(module: Net, data: Data) -> dict[str, Any]:
+    train, test = probes.measure_accuracy(module, data.x, data.y), probes.measure_held_out(module, data)
     return dict(zip(("train_loss", "train_accuracy", "test_loss", "test_accuracy"), train + test, strict=True))
 
 
@@ -98,3 +115,89 @@ def _make_frame(state: State, rows: list[Tensor], looks: list[tuple], seconds: f
     step, *probe = [np.array(column, np.float32).reshape(-1, *s) for column, s in zip(columns, shapes, strict=True)]
     return Frame(state.step, table[:, 0], table[:, 1], table[:, 2:], step.astype(np.int64), *probe,
                  seconds=seconds, diverged=bool(diverged))
+
+
+# ---------------------------------------------------------------------------------------------------- operations
+
+
+def edit_state(state: State, operations: Iterable[Operation]) -> State:
+    """A copy of the state with its weights changed, to train on from. Raises `ConfigError` for lesions and cuts.
+
+    The optimizer's moments of these weights are changed alike: a zeroed weight is at rest, so that only its gradient
+    can move it.
+    """
+    operations = tuple(operations)
+    for operation in operations:
+        if operation.kind not in WEIGHT_OPERATIONS:
+            raise ConfigError("operation", operation.kind, N_("one of {allowed}: a change of weights, to train on from"),
+                              allowed=", ".join(WEIGHT_OPERATIONS))
+
+    def edit(flat: np.ndarray) -> State:
+        _, trainer = _load(dataclasses.replace(state, weights=flat), None)
+        with surgery.operated(trainer.module, operations):
+            return trainer.save(state, 0)
+
+    return dataclasses.replace(edit(state.weights), moments=np.stack([edit(row).weights for row in state.moments]))
+
+
+@contextlib.contextmanager
+def _operate(state: State, operations: Iterable[Operation], recompute: bool) -> Iterator[Net]:
+    """The state's net under operations; `recompute` re-estimates BatchNorm's running statistics after them."""
+    _, trainer = _load(state, None)
+    with surgery.operated(trainer.module, operations) as module:
+        if recompute:
+            surgery.recompute_statistics(module, load_data(state.dataset))
+        yield module
+
+
+def measure_operation(state: State, operations: Iterable[Operation], recompute: bool = False) -> OperationResult:
+    """What operations do to the net of a state, which is not changed. Raises `ConfigError` where one does not apply."""
+    before, operations, data = finish(state), tuple(operations), load_data(state.dataset)
+    with _operate(state, operations, recompute) as module:
+        after = _measure_whole(module, data)
+        gap, same = surgery.measure_identity(module, data.test_x, [k for item in operations for k in item.blocks])
+    return OperationResult(before, after, gap, same)
+
+
+def measure_each_block(state: State, kind: str, recompute: bool = False) -> np.ndarray:
+    """Accuracy on the training and the held-out part after operating on one block alone: (2, K), input to output.
+
+    NaN where the operation does not apply to the block. Veit et al. 2016 (1605.06431), fig. 3.
+    """
+    data = load_data(state.dataset)
+    result = np.full((2, state.lane.net.blocks), np.nan)
+    for k in list_targets(kind, state.lane.net):
+        with _operate(state, [Operation(kind, k)], recompute) as module:
+            after = _measure_whole(module, data)
+        result[:, k] = after["train_accuracy"], after["test_accuracy"]
+    return result
+
+
+def measure_cumulative(state: State, kind: str, draws: int, seed: int, recompute: bool = False) -> np.ndarray:
+    """Held-out accuracy after operating on 0, 1, … K blocks: (K+1, draws), K of those that it applies to.
+
+    Each draw is a random order of the blocks; its row k has the first k of them. Veit et al. 2016 (1605.06431), fig. 5a.
+    """
+    data, targets = load_data(state.dataset), list_targets(kind, state.lane.net)
+    rng, result = np.random.default_rng(seed), np.zeros((len(targets) + 1, draws))
+    for draw in range(draws):
+        operations = [Operation(kind, int(k)) for k in rng.permutation(targets)]
+        for count in range(len(targets) + 1):
+            with _operate(state, operations[:count], recompute) as module:
+                result[count, draw] = probes.measure_held_out(module, data)[1]
+    return result
+
+
+# ---------------------------------------------------------------------------------------------------- weight files
+
+
+def save_weights(state: State, config: dict[str, Any]) -> bytes:
+    """A safetensors file of a state's weights and running statistics, by name; `config` goes with it as JSON."""
+    return weights.write_weights(_load(state, None)[1].module, config)
+
+
+def load_weights(path: str, lane: Lane, dataset: str, seed: int) -> State:
+    """A state with the weights of a safetensors file. Raises `ConfigError` where they do not fit the lane's net."""
+    state, trainer = _load(make_state(lane, dataset, seed), None)
+    weights.read_weights(trainer.module, path)
+    return trainer.save(state, 0)

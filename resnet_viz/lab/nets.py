@@ -73,12 +73,16 @@ class Stem(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual block, a[l] -> a[l+2] = g(F(a[l]) + s(a[l])); with `skip` off a[l+2] = g(F(a[l]))."""
+    """A residual block, a[l] -> a[l+2] = g(F(a[l]) + s(a[l])); with `skip` off a[l+2] = g(F(a[l])).
+
+    `lesion` drops the branch of a trained net: F = 0.
+    """
 
     def __init__(self, net: NetConfig, plan: BlockPlan) -> None:
         super().__init__()
         self.order = net.order
         self.skip = net.skip and plan.shortcut != "none"
+        self.lesion = False
         post = net.order == "post"
         self.layer1 = make_layer(net, plan.inputs, plan.outputs, plan.stride)
         self.norm1 = make_norm(net, plan.outputs if post else plan.inputs)
@@ -98,6 +102,7 @@ class Block(nn.Module):
 
     def forward(self, a: Tensor, trace: Trace | None = None) -> Tensor:
         a1, branch = self.run_branch(a)
+        branch = torch.zeros_like(branch) if self.lesion else branch
         shortcut = self.shortcut(a) if self.skip else None
         out = branch if shortcut is None else branch + shortcut
         out = out if self.order == "pre" else self.relu2(out)

@@ -7,6 +7,7 @@ precision (and those of an exploding one overflow), so such norms are taken agai
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ def measure_blocks(trace: Trace) -> list[np.ndarray]:
     """
     k = len(trace.branches)
     result = torch.full((3, k), math.nan)
-    for index in _group([f.shape for f in trace.branches]):
+    for index in _group([(f.shape, s is None) for f, s in zip(trace.branches, trace.shortcuts, strict=True)]):
         branch = torch.stack([trace.branches[i] for i in index]).flatten(2)  # (k, B, D)
         shortcuts = [trace.shortcuts[i] for i in index]
         if shortcuts[0] is not None:
@@ -51,11 +52,11 @@ def measure_blocks(trace: Trace) -> list[np.ndarray]:
     return list(result.numpy())
 
 
-def _group(shapes: list[torch.Size]) -> list[list[int]]:
-    """Indices of equal shapes, consecutive ones together."""
-    groups: dict[torch.Size, list[int]] = {}
-    for i, shape in enumerate(shapes):
-        groups.setdefault(shape, []).append(i)
+def _group(keys: list[Hashable]) -> list[list[int]]:
+    """Indices of equal keys."""
+    groups: dict[Hashable, list[int]] = {}
+    for i, key in enumerate(keys):
+        groups.setdefault(key, []).append(i)
     return list(groups.values())
 
 

@@ -1,0 +1,161 @@
+"""The command line's options: the parser, and the settings of options and files."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from resnet_viz.records import (
+    FAMILY_DEFAULTS,
+    N_,
+    OPERATIONS,
+    ConfigError,
+    Lane,
+    NetConfig,
+    Operation,
+    RaceConfig,
+    TrainConfig,
+    UnknownFieldError,
+    parse_field,
+    parse_json,
+    read_width,
+)
+from resnet_viz.text import _
+
+NET_OPTIONS = tuple(f.name for f in dataclasses.fields(NetConfig))
+TRAIN_OPTIONS = tuple(f.name for f in dataclasses.fields(TrainConfig))
+RACE_OPTIONS = ("dataset", "seed", "steps")
+OPERATION_OPTIONS = ("operation", "block", "alpha", "alpha_bias", "other")
+SHAPE_OPTIONS = {"channels": 1024, "size": 4096, "classes": 100_000}  # the largest of each
+SETTINGS = (*NET_OPTIONS, *TRAIN_OPTIONS, *RACE_OPTIONS)
+MAX_FILE = 1_000_000  # bytes of a config file
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser; it takes every value as text, for `records` to judge."""
+    parser = argparse.ArgumentParser("resnet_viz", description=_("Train plain and residual nets without the app."))
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help=_("train one net and print what came out"), allow_abbrev=False)
+    operate = commands.add_parser("operate", help=_("train one net, operate on a block, and print what it did"),
+                                  allow_abbrev=False)
+    info = commands.add_parser("info", help=_("count a net’s parameters and multiply-adds"), allow_abbrev=False)
+    for name in ("dataset", *NET_OPTIONS, *TRAIN_OPTIONS, "steps", "seed"):
+        add_setting(train, name)
+        add_setting(operate, name)
+        if name in NET_OPTIONS or name == "dataset":
+            add_setting(info, name)
+    for name in SHAPE_OPTIONS:
+        info.add_argument("--" + name, metavar=name.upper(), help=_("the input’s shape, where no data set gives it"))
+    for command in (train, operate):
+        command.add_argument("--frames", metavar="FILE.jsonl", help=_("write every frame, one to a line"))
+        command.add_argument("--save", metavar="FILE.safetensors", help=_("write the trained weights"))
+    add_operation(operate)
+    for command in (train, operate, info):
+        command.add_argument("--config", metavar="FILE.json", help=_("settings from a file; options override it"))
+        command.add_argument("--json", action="store_true", help=_("print one JSON object"))
+    return parser
+
+
+def add_setting(command: argparse.ArgumentParser, name: str) -> None:
+    if name == "skip":
+        command.add_argument("--no-skip", dest="skip", action="store_const", const=False,
+                             help=_("cut the shortcuts, keep the branches"))
+    else:
+        command.add_argument("--" + name.replace("_", "-"), dest=name, metavar=name.upper())
+
+
+def add_operation(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--weights", metavar="FILE.safetensors", help=_("read the weights instead of training"))
+    command.add_argument("--operation", metavar="OPERATION", help=", ".join(OPERATIONS))
+    command.add_argument("--block", metavar="K", help=_("the block to operate on, counted from 0"))
+    command.add_argument("--alpha", metavar="A", help=_("scale: what W[l+2] and b[l+2] are multiplied by, from 0 to 1"))
+    command.add_argument("--alpha-bias", metavar="A", help=_("scale: another factor for b[l+2]"))
+    command.add_argument("--other", metavar="K", help=_("swap: the other block"))
+    command.add_argument("--recompute", action="store_true",
+                         help=_("estimate BatchNorm’s running statistics anew after the operation"))
+
+
+def read_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings: of the options, of the config file for what no option says, then of the weights' file."""
+    values = parse_options(options, (*SETTINGS, *SHAPE_OPTIONS))
+    values = (read_file(options.config) if options.config else {}) | values
+    if getattr(options, "weights", None) is not None:
+        values = read_weights_config(options.weights) | values
+    family = values.get("family")
+    return (FAMILY_DEFAULTS.get(family, {}) if isinstance(family, str) else {}) | values
+
+
+def parse_options(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
+    """Those of the named options that are given, as their fields' types."""
+    given = {name: value for name, value in vars(options).items() if value is not None and name in names}
+    return {name: parse_field(name, value) if isinstance(value, str) else value for name, value in given.items()}
+
+
+def read_operation(options: argparse.Namespace) -> Operation:
+    values = parse_options(options, OPERATION_OPTIONS)
+    return Operation(values.pop("operation", None), values.pop("block", None), **values)
+
+
+def read_weights_config(path: str) -> dict[str, Any]:
+    """The settings that `train --save` keeps beside the weights; none in a file that was made elsewhere."""
+    from resnet_viz.lab import weights
+
+    text = weights.read_config(path)
+    if text is None:
+        return {}
+    content = parse_json(text)
+    if not isinstance(content, dict):
+        raise ConfigError("weights", content, N_("an object in braces"))
+    return check_names(content)
+
+
+def read_file(path: str) -> dict[str, Any]:
+    """Settings from a JSON file: flat, named like the options, or a race of one lane as the app exports it."""
+    try:
+        file = Path(path)
+        if file.stat().st_size > MAX_FILE:
+            raise ConfigError("config", path, N_("a file of at most {high} bytes"), high=MAX_FILE)
+        content = parse_json(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "UTF-8"
+        raise ConfigError("config", path, N_("a readable text file ({reason})"), reason=reason) from None
+    if not isinstance(content, dict):
+        raise ConfigError("config", content, N_("an object in braces"))
+    return flatten_race(content) if "lanes" in content else check_names(content)
+
+
+def check_names(content: dict[str, Any]) -> dict[str, Any]:
+    values = {name.replace("-", "_"): value for name, value in content.items()}
+    for name, value in values.items():
+        if name not in SETTINGS:
+            raise UnknownFieldError(name, value, SETTINGS)
+    if "width" in values:
+        values["width"] = read_width(values["width"])
+    return values
+
+
+def flatten_race(content: dict[str, Any]) -> dict[str, Any]:
+    race = RaceConfig.from_json(json.dumps(content))
+    if len(race.lanes) != 1:
+        raise ConfigError("lanes", len(race.lanes), N_("one lane: a net is trained on its own here"))
+    return list_settings(race)
+
+
+def list_settings(race: RaceConfig) -> dict[str, Any]:
+    """The settings of a race of one lane, flat, named like the options."""
+    lane = race.lanes[0]
+    return {**shallow(lane.net), **shallow(lane.train), **{name: getattr(race, name) for name in RACE_OPTIONS}}
+
+
+def shallow(record: Any) -> dict[str, Any]:
+    return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+
+
+def make_race(values: dict[str, Any]) -> RaceConfig:
+    """A race of one lane. Raises `ConfigError`."""
+    net = NetConfig(**{name: values[name] for name in NET_OPTIONS if name in values})
+    train = TrainConfig(**{name: values[name] for name in TRAIN_OPTIONS if name in values})
+    return RaceConfig(lanes=(Lane(net, train),), **{name: values[name] for name in RACE_OPTIONS if name in values})
