@@ -222,6 +222,13 @@ def test_absurd_values_are_refused(field, value):
     assert read_or_refuse('{"%s": %s}' % (field, value)) is not None
 
 
+@pytest.mark.parametrize("name", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_json_is_refused_as_a_whole(name):
+    """Python's parser takes these, JSON does not: refused as text, whatever the field would have said."""
+    error = read_or_refuse('{"seed": %s}' % name)
+    assert error.field == "config" and f"{name} is not JSON" in str(error)
+
+
 ANYTHING = SCALARS | st.just(10**5000) | st.lists(SCALARS, max_size=5).map(tuple) | st.dictionaries(st.text(), SCALARS)
 
 

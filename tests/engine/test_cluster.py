@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from resnet_viz.engine.hub import Hub
@@ -37,9 +38,12 @@ def test_existing_scheduler_is_used_and_left_running(tmp_path: Path, monkeypatch
             assert [point[1] for point in run.series.points] == frame.loss.tolist()
         assert all(process.poll() is None for process in processes)
     finally:
-        for process in processes:
+        parents = [psutil.Process(process.pid) for process in processes]
+        family = [*parents, *(child for parent in parents for child in parent.children(recursive=True))]
+        for process in reversed(processes):  # the worker before its scheduler
             process.terminate()
-            process.wait(10)
+        for left in psutil.wait_procs(family, timeout=10)[1]:
+            left.kill()
 
 
 async def run_race(config: RaceConfig):
