@@ -489,9 +489,9 @@ class RaceConfig:
         return DATASETS[self.dataset]
 
     def lane_at(self, index: int, step: int) -> Lane:
-        """The lane as configured for `step`: with every change up to and including that step."""
+        """The lane as configured for `step`: with every change up to and including that step, in the order of steps."""
         lane = self.lanes[index]
-        for change in self.changes:
+        for change in sorted(self.changes, key=lambda change: change.step):
             if change.lane == index and change.step <= step:
                 lane = lane.changed(change.name, change.value)
         return lane

@@ -306,6 +306,14 @@ def test_depth_error_names_the_nearest_allowed(family, depth):
         assert f"the nearest is {nearest}" in str(error)
 
 
+def test_changes_apply_in_the_order_of_their_steps():
+    """Whatever their order in a file, the later step wins."""
+    changes = (Change(20, 0, "lr", 0.2), Change(10, 0, "lr", 0.1))
+    for order in (changes, changes[::-1]):
+        race = RaceConfig(lanes=(Lane(),), changes=order)
+        assert [race.lane_at(0, step).train.lr for step in (9, 10, 19, 20)] == [0.05, 0.1, 0.1, 0.2]
+
+
 def test_unknown_field_is_refused_with_the_known_ones():
     """A misspelt field is not ignored."""
     error = read_or_refuse('{"lanes": [{"net": {"dept": 20}}]}')
