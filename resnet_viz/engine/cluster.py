@@ -42,11 +42,7 @@ class Cluster:
         self.client: Client | None = None
         self.embedded: SpecCluster | None = None
         self.generation = 0  # grows when all futures were lost
-
-    @property
-    def workers(self) -> list[str]:
-        """Addresses of the workers there are now."""
-        return list(self.client.scheduler_info(n_workers=-1).get("workers", ())) if self.client else []
+        self.workers: list[str] = []  # addresses of those there are, as of a second ago
 
     async def open(self) -> None:
         address = os.environ.get(SCHEDULER_VARIABLE)
@@ -79,10 +75,10 @@ class Cluster:
         """Start again what has died, until cancelled."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            if self.embedded is None:
-                continue
             try:
-                await self.mend()
+                if self.embedded is not None:
+                    await self.mend()
+                self.workers = list((await self.client.scheduler.identity(n_workers=-1))["workers"])
             except Exception:
                 logger.exception("The cluster could not be mended; trying again")
 
