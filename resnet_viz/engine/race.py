@@ -66,7 +66,6 @@ class Race:
         self.first_worker = first_worker
         self.state, self.step, self.target = "ready", 0, 0
         self.epoch = 0  # grows when the curves are no longer a continuation: a snapshot is due
-        self.version = 0  # grows with everything published
         self.revision = 0  # grows when config or place changed by hand
         self.divergence: tuple[int, int] | None = None  # lane, step
         self.kept: dict[int, list[State]] = {}
@@ -168,8 +167,6 @@ class Race:
                     await self._run_slices()
                     await self._look()
                 return
-            except asyncio.CancelledError:
-                raise
             except Exception as error:
                 logger.warning("Race %s lost its workers at step %s: %r", self.id, self.step, error)
                 self._generation, self._wanted = 0, True  # start again from the states kept here
@@ -303,7 +300,6 @@ class Race:
 
     def publish(self) -> None:
         """Tell the boards that there is something new."""
-        self.version += 1
         for listener in self.listeners:
             listener.set()
 

@@ -30,15 +30,11 @@ def open_session() -> Race:
         race = hub.call(hub.make(settings.make_race()))
     st.session_state.run = race.id
     if st.session_state.get("seen") != (race.id, race.revision):
-        write_widgets(replace(read_race(race.config), skips=tuple(lane.net.skip for lane in race.lanes_now()),
-                              **_live_values(race)))
+        now = race.lanes_now()
+        live = {name: _live_value(now[-1], name) for name in LIVE_FIELDS if name != "skip"}
+        write_widgets(replace(read_race(race.config), skips=tuple(lane.net.skip for lane in now), **live))
         _mark_seen(race)
     return race
-
-
-def _live_values(race: Race) -> dict[str, Any]:
-    train = race.lanes_now()[-1].train
-    return {name: getattr(train, name) for name in LIVE_FIELDS if name != "skip"}
 
 
 def _mark_seen(race: Race) -> None:
@@ -88,8 +84,10 @@ def _same_but_live(a: RaceConfig, b: RaceConfig) -> bool:
 
 
 def _freeze(race: RaceConfig) -> RaceConfig:
-    lanes = tuple(lane.changed("skip", True).changed("lr", 0.0).changed("momentum", 0.0).changed("weight_decay", 0.0)
-                  for lane in race.lanes)
+    """The race with every live setting at its default."""
+    lanes = race.lanes
+    for name in LIVE_FIELDS:
+        lanes = tuple(lane.changed(name, _live_value(Lane(), name)) for lane in lanes)
     return replace(race, lanes=lanes, changes=(), steps=1)
 
 
