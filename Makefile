@@ -19,7 +19,7 @@ bench: .venv/tests .venv/browser
 
 # Bring the translations' template up to date: every marked text, for a translator to compare with the .po files.
 texts: .venv/tests
-	$(BIN)/pybabel extract -q -k _ -k N_ --no-location --sort-output -o assets/locale/messages.pot resnet_viz
+	$(BIN)/pybabel -q extract -k _ -k N_ --no-location --sort-output -o assets/locale/messages.pot resnet_viz
 
 .venv/app: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -22,11 +22,13 @@ SHORTCUTS = ("none", "identity", "zero-pad", "projection", "projection-all")
 NORMS = ("none", "batch")
 INITS = ("default", "he", "xavier", "zero-last")
 ORDERS = ("post", "pre")
+ACTIVATIONS = ("relu", "tanh")
 OPTIMIZERS = ("sgd", "adamw")
+DECAYS = ("own", "coupled", "decoupled")
 LIVE_FIELDS = ("skip", "lr", "momentum", "weight_decay")  # what may change in the middle of a run
 
 MAX_DEPTH = 1202  # the deepest net of He et al. 2015
-MAX_LANES = 4
+MAX_LANES = 8
 MAX_CHANGES = 100
 MAX_TEXT = 60  # characters of a bad value that an error message repeats
 
@@ -100,6 +102,11 @@ def _number(name: str, value: Any, low: float, high: float) -> None:
         raise ConfigError(name, value, N_("a number from {low} to {high}"), low=low, high=high)
 
 
+def _flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(name, value, N_("true or false"))
+
+
 # ---------------------------------------------------------------------------------------------------- data sets
 
 
@@ -150,6 +157,7 @@ class NetConfig:
     init: str = "default"
     order: str = "post"
     skip: bool = True
+    activation: str = "relu"  # g
 
     def __post_init__(self) -> None:
         _choice("family", self.family, FAMILIES)
@@ -157,8 +165,8 @@ class NetConfig:
         _choice("norm", self.norm, NORMS)
         _choice("init", self.init, INITS)
         _choice("order", self.order, ORDERS)
-        if not isinstance(self.skip, bool):
-            raise ConfigError("skip", self.skip, N_("true or false"))
+        _choice("activation", self.activation, ACTIVATIONS)
+        _flag("skip", self.skip)
         self._check_depth()
         self._check_width()
         self._check_dimensions()
@@ -332,8 +340,8 @@ def count_multiply_adds(net: NetConfig, data: DataShape) -> int:
 
 # ---------------------------------------------------------------------------------------------------- operations
 
-OPERATIONS = ("zero-w", "zero-wb", "zero-norm", "lesion", "cut-shortcut", "scale", "swap")
-WEIGHT_OPERATIONS = ("zero-w", "zero-wb", "zero-norm", "scale", "swap")  # those after which a net can train on
+OPERATIONS = ("zero-w", "zero-wb", "zero-norm", "lesion", "cut-shortcut", "scale", "scale-norm", "swap")
+WEIGHT_OPERATIONS = ("zero-w", "zero-wb", "zero-norm", "scale", "scale-norm", "swap")  # a net can train on after them
 
 
 @dataclass(frozen=True)
@@ -342,9 +350,9 @@ class Operation:
 
     "zero-w" sets W = 0; "zero-wb" b too (behind BatchNorm there is no b: β took its place); "zero-norm" γ = β = 0 of
     the branch's second BatchNorm (which with pre-activation feeds g and not the sum: there "zero-w" is enough); "scale"
-    takes `alpha` W and `alpha_bias` b (`alpha` b, where None); "swap" exchanges all weights and statistics with block
-    `other`. "lesion" drops the branch and keeps the shortcut, in a plain net it drops the whole block; "cut-shortcut"
-    keeps the branch (Veit et al. 2016, 1605.06431). Blocks count from 0.
+    takes `alpha` W and `alpha_bias` b (`alpha` b, where None), "scale-norm" γ and β likewise; "swap" exchanges all
+    weights and statistics with block `other`. "lesion" drops the branch and keeps the shortcut, in a plain net it drops
+    the whole block; "cut-shortcut" keeps the branch (Veit et al. 2016, 1605.06431). Blocks count from 0.
     """
 
     kind: str
@@ -378,8 +386,9 @@ def check_operation(operation: Operation, net: NetConfig) -> None:
             raise ConfigError(name, k, takes, high=net.blocks - 1)
     plans = plan_blocks(net)
     plan, kind = plans[operation.block], operation.kind
-    if kind == "zero-norm" and net.norm == "none":
-        raise ConfigError("operation", kind, N_("zero-norm only where there is BatchNorm; without it choose zero-wb"))
+    if kind in ("zero-norm", "scale-norm") and net.norm == "none":
+        raise ConfigError("operation", kind, N_("{kind} only where there is BatchNorm; without it choose zero-wb or scale"),
+                          kind=kind)
     if kind == "cut-shortcut" and not net.residual:
         raise ConfigError("operation", kind, N_("cut-shortcut only where there is a shortcut, and a plain net has none"))
     if kind == "lesion" and not net.residual and not plan.keeps_shape:
@@ -394,11 +403,48 @@ def check_operation(operation: Operation, net: NetConfig) -> None:
 def list_targets(kind: str, net: NetConfig) -> list[int]:
     """The blocks of a net, input to output, that a kind of operation applies to."""
     targets = []
-    for operation in (Operation(kind, k) for k in range(net.blocks)):
+    for operation in (Operation(kind, k, other=k if kind == "swap" else None) for k in range(net.blocks)):
         with contextlib.suppress(ConfigError):
             check_operation(operation, net)
             targets.append(operation.block)
     return targets
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is fed to a net that is looked at: example `index` of the held-out part, or a digit drawn by hand.
+
+    `pixels` are its 8x8 whole numbers from 0 to 16, row by row, as those of scikit-learn's digits; `index` then says
+    nothing.
+    """
+
+    index: int = 0
+    pixels: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _whole("index", self.index, 0, max(data.test for data in DATASETS.values()) - 1)
+        fits = isinstance(self.pixels, tuple) and len(self.pixels) == DATASETS["digits"].features
+        if self.pixels is not None and not (fits and all(type(p) is int and 0 <= p <= 16 for p in self.pixels)):
+            raise ConfigError("pixels", self.pixels, N_("64 whole numbers from 0 to 16, row by row"))
+
+
+def check_source(source: Source, dataset: str) -> None:
+    """Raise `ConfigError` where a data set has no such example, or nobody can draw one."""
+    if source.pixels is None:
+        _whole("index", source.index, 0, DATASETS[dataset].test - 1)
+    elif dataset != "digits":
+        raise ConfigError("pixels", source.pixels, N_("no drawing but for the data set digits"))
+
+
+def check_view(net: NetConfig, data: DataShape, block: int, unit: int, raw: bool) -> None:
+    """Raise `ConfigError` where a net has no such block, the block no such unit, or it cannot be fed the raw input."""
+    _whole("block", block, 0, net.blocks - 1)
+    output = next(layer.output for layer in list_layers(net, data) if layer.name == f"block{block + 1}.1")
+    _whole("unit", unit, 0, math.prod(output) - 1)
+    _flag("raw", raw)
+    if raw and (net.family != "dense" or net.stage_widths[0] != data.features or block != 0):
+        takes = N_("true only for block 0 of a dense net that is as wide as its input, {features}: W[l+1] must fit x")
+        raise ConfigError("raw", raw, takes, features=data.features)
 
 
 # ---------------------------------------------------------------------------------------------------- races
@@ -406,19 +452,32 @@ def list_targets(kind: str, net: NetConfig) -> list[int]:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How one lane is trained. `momentum` is for SGD; AdamW takes β = (0.9, 0.999)."""
+    """How one lane is trained. `momentum` is for SGD; AdamW takes β = (0.9, 0.999).
+
+    `weight_decay` is λ. "coupled" adds λ W to the gradient (L2 regularisation); "decoupled" takes lr·λ W off the weights
+    beside the step (Loshchilov & Hutter 2019, 1711.05101, eq. 12); "own" is what the optimizer's name says: coupled for
+    SGD, decoupled for AdamW. `decay_block` is the one block whose branch decays (counted from 0), all parameters where
+    None; `decay_bias` whether b, and BatchNorm's β, decay too.
+    """
 
     optimizer: str = "sgd"
     lr: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 0.0
     batch_size: int = 128
+    decay: str = "own"
+    decay_block: int | None = None
+    decay_bias: bool = True
 
     def __post_init__(self) -> None:
         _choice("optimizer", self.optimizer, OPTIMIZERS)
         _number("lr", self.lr, 0.0, 100.0)
         _number("momentum", self.momentum, 0.0, 0.999)
         _number("weight_decay", self.weight_decay, 0.0, 10.0)
+        _choice("decay", self.decay, DECAYS)
+        if self.decay_block is not None:
+            _whole("decay_block", self.decay_block, 0, (MAX_DEPTH - 2) // 2 - 1)
+        _flag("decay_bias", self.decay_bias)
         _whole("batch_size", self.batch_size, 2, 1024)
 
 
@@ -428,6 +487,10 @@ class Lane:
 
     net: NetConfig = NetConfig()
     train: TrainConfig = TrainConfig()
+
+    def __post_init__(self) -> None:
+        if self.train.decay_block is not None:
+            _whole("decay_block", self.train.decay_block, 0, self.net.blocks - 1)
 
     def changed(self, name: str, value: Any) -> Lane:
         """This lane with one live setting changed; its weights stay as they are."""
@@ -452,6 +515,20 @@ class Change:
         Lane().changed(self.name, self.value)  # validates the value
 
 
+@dataclass(frozen=True)
+class Edit:
+    """An operation on a lane's weights in the middle of a run: before `step`, on the net of lane `lane`."""
+
+    step: int
+    lane: int
+    operation: Operation
+
+    def __post_init__(self) -> None:
+        _whole("edits.step", self.step, 0, 10**6)
+        _whole("edits.lane", self.lane, 0, MAX_LANES - 1)
+        _choice("edits.operation", self.operation.kind, WEIGHT_OPERATIONS)
+
+
 # The budget of one race, checked before anything is allocated. A step is three passes (forward, and two backward).
 MAX_PARAMETERS = 5_000_000
 MAX_MULTIPLY_ADDS = 30_000_000_000  # per step: about a second on one core
@@ -460,7 +537,7 @@ MAX_MEMORY = 1_000_000_000  # bytes of activations and their gradients
 
 @dataclass(frozen=True)
 class RaceConfig:
-    """A race: one data set, one seed, one to four lanes, a limit of steps, and the live changes made on the way.
+    """A race: one data set, one seed, a few lanes, a limit of steps, and the changes and edits made on the way.
 
     The same `RaceConfig` gives the same numbers to the bit on the same machine.
     """
@@ -470,6 +547,7 @@ class RaceConfig:
     steps: int = 2000
     lanes: tuple[Lane, ...] = (Lane(NetConfig(skip=False)), Lane())
     changes: tuple[Change, ...] = field(default=())
+    edits: tuple[Edit, ...] = field(default=())
 
     def __post_init__(self) -> None:
         _choice("dataset", self.dataset, tuple(DATASETS))
@@ -481,6 +559,11 @@ class RaceConfig:
             raise ConfigError("changes", len(self.changes), N_("at most {high} live changes"), high=MAX_CHANGES)
         for change in self.changes:
             _whole("changes.lane", change.lane, 0, len(self.lanes) - 1)
+        if len(self.edits) > MAX_CHANGES:
+            raise ConfigError("edits", len(self.edits), N_("at most {high} operations"), high=MAX_CHANGES)
+        for edit in self.edits:
+            _whole("edits.lane", edit.lane, 0, len(self.lanes) - 1)
+            check_operation(edit.operation, self.lanes[edit.lane].net)
         for lane in self.lanes:
             check_budget(lane, self.data)
 
@@ -495,6 +578,19 @@ class RaceConfig:
             if change.lane == index and change.step <= step:
                 lane = lane.changed(change.name, change.value)
         return lane
+
+    def edits_at(self, index: int, step: int) -> list[Operation]:
+        """The operations on a lane's weights just before `step`, in their order."""
+        return [edit.operation for edit in self.edits if (edit.lane, edit.step) == (index, step)]
+
+    def until(self, step: int) -> RaceConfig:
+        """The race with what was changed and edited up to and including the start of `step`."""
+        return replace(self, changes=tuple(item for item in self.changes if item.step <= step),
+                       edits=tuple(item for item in self.edits if item.step <= step))
+
+    def stops_after(self, step: int) -> list[int]:
+        """The steps after `step` at which something is changed or edited."""
+        return sorted({item.step for item in (*self.changes, *self.edits) if item.step > step})
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -561,12 +657,12 @@ def read_record(kind: type, value: Any, where: str) -> Any:
 
 
 def _read_field(name: str, hint: Any, value: Any) -> Any:
-    if name in ("net", "train"):
+    if name in ("net", "train", "operation"):
         return read_record(hint, value, name)
-    if name in ("lanes", "changes"):
+    if name in ("lanes", "changes", "edits"):
         if not isinstance(value, list) or len(value) > MAX_CHANGES:
             raise ConfigError(name, value, N_("a list in brackets of at most {high} items"), high=MAX_CHANGES)
-        kind = Lane if name == "lanes" else Change
+        kind = {"lanes": Lane, "changes": Change, "edits": Edit}[name]
         return tuple(read_record(kind, item, f"{name}[{i}]") for i, item in enumerate(value))
     if name == "width":
         return read_width(value)
@@ -583,7 +679,8 @@ def read_width(value: Any) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-WHOLE_FIELDS = ("depth", "batch_size", "seed", "steps", "channels", "size", "classes", "block", "other")
+WHOLE_FIELDS = ("depth", "batch_size", "seed", "steps", "channels", "size", "classes", "block", "other", "decay_block")
+FLAG_FIELDS = ("decay_bias",)
 DECIMAL_FIELDS = ("lr", "momentum", "weight_decay", "alpha", "alpha_bias")
 
 
@@ -591,6 +688,10 @@ def parse_field(name: str, text: str) -> Any:
     """Text, from a URL or an option, as its field's type. What is no such number stays text, for the check to refuse."""
     if name == "width":
         return read_width(text)
+    if name in FLAG_FIELDS:
+        return {"1": True, "true": True, "0": False, "false": False}.get(text, text)
+    if name == "decay_block" and text == "all":
+        return None
     try:
         if name in WHOLE_FIELDS:
             return int(text)
@@ -637,7 +738,8 @@ class Frame:
 
     At the steps `probe_step` (m,), of the state that the step starts from: `test_loss`, `test_accuracy` (m,) on the
     held-out set; on the step's batch `weight_gradient` (m, depth) ‖∂L/∂W‖/‖W‖ of each layer, and per block `ratio`,
-    `share`, `cosine` (m, K): ‖F‖/‖s‖, ‖s‖/(‖s‖+‖F‖) and the cosine of a[l] and a[l+2], averaged over the samples.
+    `share`, `cosine` (m, K): ‖F‖/‖s‖, ‖s‖/(‖s‖+‖F‖) and the cosine of a[l] and a[l+2], averaged over the samples, and
+    `weight_norm` (m, K): the Frobenius norm ‖W[l+2]‖.
     NaN where there is nothing to measure: ratio and share where there is no shortcut, the cosine where dimensions
     differ.
 
@@ -655,6 +757,7 @@ class Frame:
     ratio: np.ndarray
     share: np.ndarray
     cosine: np.ndarray
+    weight_norm: np.ndarray
     seconds: float = 0.0
     diverged: bool = False
 
@@ -685,12 +788,105 @@ class OperationResult:
         return {f.name: _jsonable(getattr(self, f.name)) for f in fields(self)}
 
 
+@dataclass(frozen=True, eq=False)
+class Product:
+    """What one unit of a layer adds up: u = Σ weights · inputs + bias, both (n,) float32; without BatchNorm z is u.
+
+    With BatchNorm behind the layer z = gamma (u - mean)/√variance + beta, ε being in the variance; those four are None
+    where there is none. A net with BatchNorm has no `bias`: None. Of a convolution n is 9 times the channels, in the
+    order (channel, row, column), zeros of the padding included.
+    """
+
+    weights: np.ndarray
+    inputs: np.ndarray
+    bias: float | None
+    gamma: float | None = None
+    beta: float | None = None
+    mean: float | None = None
+    variance: float | None = None
+
+
+@dataclass(frozen=True)
+class BlockEffect:
+    """What one block does to the held-out part, in evaluation mode, and loss and accuracy of the net with it.
+
+    `distance` is ‖a[l+2] - a[l]‖₂, averaged over the examples, `relative` that over ‖a[l]‖₂ (of those that are not 0),
+    `gap` max |a[l+2] - a[l]|, and `is_identity` whether all numbers are equal; None and False where dimensions differ.
+    `is_constant`: all examples get the same a[l+2], to 1e-6. `shortcut_gap` is max |a[l+2] - g(s)| (max |a[l+2] - s|
+    with pre-activation), and `is_shortcut` whether all numbers are equal; None and False where there is no shortcut.
+    `loss` and `accuracy` are None where the net is not whole: its block 0 is fed the raw input.
+    """
+
+    distance: float | None
+    relative: float | None
+    gap: float | None
+    is_identity: bool
+    is_constant: bool
+    shortcut_gap: float | None
+    is_shortcut: bool
+    loss: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class BlockView:
+    """One block of a net opened, under operations; only `before` is without them. All arrays are float32.
+
+    Of one example: `rows`, every quantity on the way, (D,) or (C, H, W), by its name and in its order in
+    `glass.walk_block`: a0 [n0 g0] [u1] z1 a1 [u2] z2 [s] [sum] a2; `products` of one unit in either layer, none where a
+    lesion drops the branch; `picture` the example in the data's own units; `label` its class, None of a drawn one;
+    `probabilities` (classes,), the softmax of the whole net's answer.
+
+    Of the held-out part: `before` and `after`, and `scatter` (N, 2), N ≤ 1500 pairs of single numbers of a[l] (where
+    `against` is "input") or s ("shortcut": dimensions differ) and a[l+2]; both None where there is neither.
+
+    `gradient` is ‖∂L/∂W[l+1]‖ and ‖∂L/∂W[l+2]‖ in training mode, on the first 128 training examples that the seed draws.
+    `probabilities` and `gradient` are None where block 0 is fed the raw input.
+    """
+
+    rows: dict[str, np.ndarray]
+    products: tuple[Product, ...]
+    picture: np.ndarray
+    label: int | None
+    probabilities: np.ndarray | None
+    before: BlockEffect
+    after: BlockEffect
+    scatter: np.ndarray | None
+    against: str | None
+    gradient: tuple[float, float] | None
+
+    def to_jsonable(self) -> dict[str, Any]:
+        """Lists and numbers; what is not finite becomes null."""
+        return _jsonable(self)
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectionView:
+    """A learned W_s: `matrix` (outputs, inputs) float32 of block `block`, and `matrix_start` of the seed's initial weights.
+
+    `drift` and `drift_start` are ‖W_s - [I; 0]‖_F of either, and `target_norm` is ‖[I; 0]‖_F: zero padding is [I; 0].
+    """
+
+    block: int
+    matrix: np.ndarray
+    matrix_start: np.ndarray
+    drift: float
+    drift_start: float
+    target_norm: float
+
+    def to_jsonable(self) -> dict[str, Any]:
+        """Lists and numbers; what is not finite becomes null."""
+        return _jsonable(self)
+
+
 def _jsonable(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {f.name: _jsonable(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, np.ndarray):
         return _jsonable(value.tolist())
     if isinstance(value, dict):
         return {name: _jsonable(item) for name, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_jsonable(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None

@@ -16,17 +16,22 @@ from torch import nn
 
 from resnet_viz.lab.nets import build_net
 from resnet_viz.records import (
+    ACTIVATIONS,
     DATASETS,
+    DECAYS,
     INITS,
     LIVE_FIELDS,
     NORMS,
+    OPERATIONS,
     OPTIMIZERS,
     ORDERS,
     Change,
     ConfigError,
     DataShape,
+    Edit,
     Lane,
     NetConfig,
+    Operation,
     RaceConfig,
     TrainConfig,
     check_budget,
@@ -40,7 +45,7 @@ CIFAR = DataShape((3, 32, 32), 10)
 PICTURES, POINTS = DataShape((1, 8, 8), 10), DataShape((2,), 2)
 LONGEST_MESSAGE = 600
 torch.set_num_threads(1)
-FIELDS = {kind: [f.name for f in dataclasses.fields(kind)] for kind in (NetConfig, TrainConfig, Lane, Change, RaceConfig)}
+FIELDS = {kind: [f.name for f in dataclasses.fields(kind)] for kind in (NetConfig, TrainConfig, Lane, Change, Edit, Operation, RaceConfig)}
 
 
 def make_cifar_net(depth: int, shortcut: str = "zero-pad") -> NetConfig:
@@ -66,13 +71,17 @@ def draw_nets(draw: st.DrawFn, max_blocks: int = 5, max_width: int = 12) -> NetC
         allowed += ["identity"] if len(set(widths)) == 1 else []
         shortcut = draw(st.sampled_from(allowed))
     return NetConfig(family, shortcut, depth, widths, draw(st.sampled_from(NORMS)), draw(st.sampled_from(INITS)),
-                     draw(st.sampled_from(ORDERS)), draw(st.booleans()))
+                     draw(st.sampled_from(ORDERS)), draw(st.booleans()), draw(st.sampled_from(ACTIVATIONS)))
 
 
 LIVE_VALUES = {"skip": st.booleans(), "lr": st.floats(0, 100), "momentum": st.floats(0, 0.999),
                "weight_decay": st.floats(0, 10)}
 TRAINS = st.builds(TrainConfig, st.sampled_from(OPTIMIZERS), st.floats(0, 100), st.floats(0, 0.999), st.floats(0, 10),
-                   st.integers(2, 1024))
+                   st.integers(2, 1024), st.sampled_from(DECAYS), st.none() | st.just(0), st.booleans())
+
+
+OPERATIONS_ON_THE_FIRST = st.builds(Operation, st.sampled_from(["zero-w", "zero-wb", "scale"]), st.just(0),
+                                    st.floats(0, 1), st.none() | st.floats(0, 1))
 
 
 @st.composite
@@ -83,7 +92,9 @@ def draw_races(draw: st.DrawFn) -> RaceConfig:
     names = draw(st.lists(st.sampled_from(LIVE_FIELDS), max_size=4))
     changes = tuple(Change(draw(st.integers(0, 10**6)), draw(st.integers(0, len(lanes) - 1)), name,
                            draw(LIVE_VALUES[name])) for name in names)
-    return RaceConfig(dataset, draw(st.integers(0, 2**31 - 1)), draw(st.integers(1, 100_000)), lanes, changes)
+    edits = tuple(Edit(draw(st.integers(0, 10**6)), draw(st.integers(0, len(lanes) - 1)), operation)
+                  for operation in draw(st.lists(OPERATIONS_ON_THE_FIRST, max_size=3)))
+    return RaceConfig(dataset, draw(st.integers(0, 2**31 - 1)), draw(st.integers(1, 100_000)), lanes, changes, edits)
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.integers(-(10**200), 10**200) | st.floats() | st.text(max_size=80)
@@ -91,7 +102,7 @@ JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dict
                                                                                         max_size=4), max_leaves=12)
 
 
-def draw_object(kind: type, **known: st.SearchStrategy) -> st.SearchStrategy:
+def draw_object(kind: type, /, **known: st.SearchStrategy) -> st.SearchStrategy:
     """JSON objects with some fields of a record, each holding what it may hold, or anything."""
     fields = {name: known.get(name, st.nothing()) | JSON for name in FIELDS[kind]}
     return st.fixed_dictionaries({}, optional=fields)
@@ -102,10 +113,13 @@ NET_OBJECTS = draw_object(NetConfig, depth=st.integers(-10, 1300), shortcut=st.s
 LANE_OBJECTS = draw_object(Lane, net=NET_OBJECTS, train=draw_object(TrainConfig, lr=st.integers()))
 CHANGE_OBJECTS = st.fixed_dictionaries({"step": st.integers() | JSON, "lane": st.integers(-1, 4) | JSON,
                                         "name": st.sampled_from(LIVE_FIELDS) | JSON, "value": JSON})
+EDIT_OBJECTS = st.fixed_dictionaries({"step": st.integers() | JSON, "lane": st.integers(-1, 8) | JSON,
+                                      "operation": draw_object(Operation, kind=st.sampled_from(OPERATIONS)) | JSON})
 CHANGE_LISTS = st.lists(SCALARS | CHANGE_OBJECTS, max_size=3)
 RACE_OBJECTS = st.builds(lambda race, changes: {**race, **changes},
                          draw_object(RaceConfig, lanes=st.lists(LANE_OBJECTS, max_size=5)),
-                         st.fixed_dictionaries({"changes": SCALARS | CHANGE_LISTS}))
+                         st.fixed_dictionaries({"changes": SCALARS | CHANGE_LISTS,
+                                                "edits": SCALARS | st.lists(SCALARS | EDIT_OBJECTS, max_size=3)}))
 
 
 def read_or_refuse(text: str) -> ConfigError | None:
@@ -278,9 +292,14 @@ def test_combinations_that_cannot_be():
                   lambda: NetConfig("conv", "none", width=(257,))],
         "family": [lambda: RaceConfig("moons", lanes=(Lane(NetConfig("conv", "none")),))],
         "batch_size": [lambda: check_budget(Lane(), replace(PICTURES, train=127))],
-        "lanes": [lambda: RaceConfig(lanes=()), lambda: RaceConfig(lanes=(Lane(),) * 5)],
+        "lanes": [lambda: RaceConfig(lanes=()), lambda: RaceConfig(lanes=(Lane(),) * 9)],
         "changes": [lambda: RaceConfig(changes=(Change(1, 0, "lr", 0.1),) * 101)],
-        "changes.lane": [lambda: RaceConfig(changes=(Change(1, 2, "lr", 0.1),)), lambda: Change(1, 4, "lr", 0.1)],
+        "changes.lane": [lambda: RaceConfig(changes=(Change(1, 2, "lr", 0.1),)), lambda: Change(1, 8, "lr", 0.1)],
+        "edits": [lambda: RaceConfig(edits=(Edit(1, 0, Operation("zero-w", 0)),) * 101)],
+        "edits.lane": [lambda: RaceConfig(edits=(Edit(1, 2, Operation("zero-w", 0)),))],
+        "edits.operation": [lambda: Edit(1, 0, Operation("lesion", 0))],
+        "block": [lambda: RaceConfig(edits=(Edit(1, 0, Operation("zero-w", 9)),))],
+        "decay_block": [lambda: Lane(NetConfig(), TrainConfig(decay_block=9)), lambda: TrainConfig(decay_block=-1)],
         "changes.step": [lambda: Change(-1, 0, "lr", 0.1)], "changes.name": [lambda: Change(1, 0, "depth", 8)],
         "skip": [lambda: Change(1, 0, "skip", 1)], "lr": [lambda: Change(1, 0, "lr", -1)],
     }.items():

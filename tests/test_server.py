@@ -26,6 +26,6 @@ def test_sigterm_ends_everything(launch: Callable) -> None:
 
 def test_server_never_imports_torch() -> None:
     """Everything that `app.py` imports, and the race page's modules, without torch or captum."""
-    code = ("import sys, app, resnet_viz.ui.pages.race, resnet_viz.ui.session\n"
+    code = ("import sys, app, resnet_viz.ui.views.race, resnet_viz.ui.session\n"
             "assert not {'torch', 'captum', 'sklearn'} & set(sys.modules), 'torch is in the server'")
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, check=True)

@@ -30,8 +30,8 @@ ONLY_IN = {"torch": {"lab"}, "captum": {"lab"}, "sklearn": {"lab"}, "safetensors
            "distributed": {"engine"}, "dask": {"engine"}, "asyncio": {"engine", "ui"}}
 # Middle modules of lab know the nets, not each other; `experiments` composes them.
 LAB = {"datasets": set(), "nets": set(), "dense": {"nets"}, "train": {"nets", "dense"}, "probes": {"nets", "datasets"},
-       "surgery": {"nets", "datasets"}, "weights": {"nets"},
-       "experiments": {"datasets", "nets", "train", "probes", "surgery", "weights"}}
+       "surgery": {"nets", "datasets"}, "weights": {"nets"}, "glass": {"nets"}, "dimensions": {"nets"},
+       "experiments": {"datasets", "nets", "train", "probes", "surgery", "weights", "glass", "dimensions"}}
 
 
 def find_imports(path: Path, top_only: bool = False) -> set[str]:

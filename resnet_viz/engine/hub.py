@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Hashable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster, open_cluster
+from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.engine.race import Race
-from resnet_viz.records import N_, ConfigError, Examples, RaceConfig
+from resnet_viz.records import N_, ConfigError, Edit, Examples, RaceConfig, State
 
 MAX_RACES = 64
 PAUSE_SECONDS = 20  # after which a race that no page watches is paused
 DROP_SECONDS = 1800  # and dropped
+MAX_JOBS = 128
+BRANCH_STEPS = 1000  # that a race which has reached its limit is given to go on
 CALL_SECONDS = 30  # a call from a page waits no longer
 
 
@@ -30,9 +34,11 @@ class Hub:
 
     def __init__(self) -> None:
         self.races: dict[str, Race] = {}
+        self.jobs: dict[Hashable, Job] = {}
         self.cluster: Cluster | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._made = 0
+        self._prepared: dict[RaceConfig, str] = {}  # ids of races made by `prepare`
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -46,7 +52,10 @@ class Hub:
                 keeper.cancel()
                 for race in self.races.values():
                     race.pause()
+                for job in self.jobs.values():
+                    job.cancel()
                 self.races.clear()
+                self.jobs.clear()
 
     def call(self, work: Coroutine) -> Any:
         """Run a coroutine in the event loop, from any other thread, and wait for its result."""
@@ -58,7 +67,7 @@ class Hub:
     def find(self, race_id: str) -> Race | None:
         return self.races.get(race_id)
 
-    async def make(self, config: RaceConfig) -> Race:
+    async def make(self, config: RaceConfig, source: tuple[Race, int] | None = None) -> Race:
         """A new race, at its initial weights. Makes room by dropping the race that has been unwatched the longest."""
         if len(self.races) >= MAX_RACES:
             idle = [race for race in self.races.values() if not race.watchers]
@@ -68,8 +77,48 @@ class Hub:
         race = Race(config, self.cluster, self.count_lanes, first_worker=self._made)
         self._made += len(config.lanes)
         self.races[race.id] = race
+        if source is not None:
+            await race.continue_from(*source)
         race.open()
         return race
+
+    async def branch(self, race: Race, step: int, edits: Iterable[Edit]) -> Race:
+        """A new race that goes on from where `race` stood at `step`, after these operations; `race` stays as it is."""
+        config = race.config.until(step)
+        steps = config.steps if step < config.steps else step + BRANCH_STEPS
+        return await self.make(replace(config, steps=steps, edits=(*config.edits, *edits)), source=(race, step))
+
+    async def prepare(self, config: RaceConfig, step: int) -> Race:
+        """A race of this configuration that has reached `step` or is on its way there: the same for all who ask."""
+        race = self.find(self._prepared.get(config, ""))
+        if race is None or race.config != config:
+            race = await self.make(config)
+            self._prepared = {known: name for known, name in self._prepared.items() if name in self.races}
+            self._prepared[config] = race.id
+        race.unwatched_since = time.monotonic()
+        if race.step < step and race.state != "running":
+            race.play(step - race.step)
+        return race
+
+    async def run(self, name: str, state: State, *arguments: Any) -> Any:
+        """One of the functions of `experiments` on a state, ahead of what trains."""
+        client = self.cluster.client
+        pair = client.submit(tasks.restore, state, pure=False, priority=1)
+        return await client.submit(tasks.experiment, name, pair, *arguments, pure=False, priority=1)
+
+    async def demonstrate(self, name: str, *arguments: Any) -> Any:
+        """One of the functions of `experiments` that need no net."""
+        return await self.cluster.client.submit(tasks.demonstrate, name, *arguments, pure=False, priority=1)
+
+    async def start(self, key: Hashable, calls: list[Call]) -> Job:
+        """Measurements to be made one after the other; those of the same key are made once, whoever asks."""
+        job = self.jobs.get(key)
+        if job is None or job.state in ("cancelled", "failed"):
+            job = self.jobs[key] = Job(self.cluster, calls)
+        self.jobs[key] = self.jobs.pop(key)  # the newest last
+        while len(self.jobs) > MAX_JOBS:
+            self.jobs.pop(next(iter(self.jobs))).cancel()
+        return job
 
     async def drop(self, race: Race) -> None:
         race.pause()

@@ -8,6 +8,8 @@ which Dask recomputes whatever a dying worker takes with it.
 from __future__ import annotations
 
 import asyncio
+import copy
+import itertools
 import logging
 import secrets
 import time
@@ -69,7 +71,7 @@ class Race:
         self.revision = 0  # grows when config or place changed by hand
         self.divergence: tuple[int, int] | None = None  # lane, step
         self.kept: dict[int, list[State]] = {}
-        self.lanes = [LaneRun() for _ in config.lanes]
+        self.lanes = [LaneRun(series=Series(lane.train.decay_block)) for lane in config.lanes]
         self.watchers, self.unwatched_since = 0, time.monotonic()
         self.listeners: set[asyncio.Event] = set()
         self.speed = 0.0
@@ -109,14 +111,22 @@ class Race:
         """Go back to the newest kept state at or before `step`; 0 is the initial weights. Later changes are undone."""
         await self.stop()
         step = max([kept for kept in self.kept if kept <= step], default=0)
-        changes = tuple(change for change in self.config.changes if change.step <= step)
-        self._go_back(step, replace(self.config, changes=changes))
+        self._go_back(step, self.config.until(step))
+
+    async def continue_from(self, other: Race, step: int) -> None:
+        """Begin as a copy of another race at `step`, with its curves until then. The other goes on as it is."""
+        self.kept[step] = await other.gather_states(other.train_to(step))
+        self.step = step
+        for run, source in zip(self.lanes, other.lanes, strict=True):
+            run.series = copy.deepcopy(source.series)
+            run.series.cut(step)
+        self._set_state("paused" if step else "ready")
 
     async def reset(self, config: RaceConfig) -> None:
         """Start over as another race, at its initial weights; who watches this one watches that."""
         await self.stop()
         self.kept.clear()
-        self.lanes = [LaneRun() for _ in config.lanes]
+        self.lanes = [LaneRun(series=Series(lane.train.decay_block)) for lane in config.lanes]
         self._go_back(0, config)
 
     async def change(self, lane: int, name: str, value: Any) -> None:
@@ -136,6 +146,28 @@ class Race:
         if self.state in ("finished", "paused"):
             self._set_state("finished" if self.step >= self.config.steps else "paused")
         self.revision += 1
+
+    async def take_states(self, step: int) -> list[State]:
+        """The states of all lanes as training goes on from `step` with them, trained anew from the last one kept before.
+
+        The same bits as the race had there. `step` is at most where the race stands.
+        """
+        states = await self.gather_states([self._edit(i, pair, step) for i, pair in enumerate(self.train_to(step))])
+        return [replace(state, lane=self.config.lane_at(i, step)) for i, state in enumerate(states)]
+
+    def train_to(self, step: int) -> list[Future]:
+        """The lanes' states at `step`, before the edits made there, trained from the last ones kept."""
+        first = max((kept for kept in self.kept if kept <= step), default=0)
+        pairs = self._pairs_at(first)
+        stops = [stop for stop in self.config.stops_after(first) if stop < step]
+        for low, high in itertools.pairwise([first, *stops, step]):
+            for at in range(low, high, MAX_SLICE):
+                pairs = [self._advance(i, pair, at, min(MAX_SLICE, high - at)) for i, pair in enumerate(pairs)]
+        return pairs
+
+    async def gather_states(self, pairs: list[Future]) -> list[State]:
+        client = self.cluster.client
+        return await client.gather([client.submit(tasks.take_state, pair, pure=False) for pair in pairs])
 
     def lanes_now(self) -> list[Lane]:
         """The lanes with the live changes made so far."""
@@ -202,19 +234,30 @@ class Race:
         """So many steps that the slowest lane takes SLICE_SECONDS; none crosses a change, or what is published."""
         slowest = max(lane.seconds_per_step for lane in self.lanes) or SLICE_SECONDS / 4
         steps = min(max(1, round(SLICE_SECONDS / slowest)), MAX_SLICE if alone else MAX_SLICE_SHARED)
-        stops = (self.target, self.step, *(change.step for change in self.config.changes))
-        return min([steps, *(stop - self._submitted for stop in stops if stop > self._submitted)])
+        stops = [stop for stop in (self.target, self.step) if stop > self._submitted]
+        return min([steps, *(stop - self._submitted for stop in (*stops, *self.config.stops_after(self._submitted)))])
 
     def _submit(self, steps: int) -> Slice:
         client, first = self.cluster.client, self._submitted
         part = Slice(first, steps, [], [])
         for i, run in enumerate(self.lanes):
-            lane = self.config.lane_at(i, first)
-            run.pair = client.submit(tasks.advance, run.pair, steps, lane, pure=False)
+            run.pair = self._advance(i, run.pair, first, steps)
             part.pairs.append(run.pair)
             part.frames.append(client.submit(tasks.take_frame, run.pair, pure=False))
         self._submitted += steps
         return part
+
+    def _advance(self, lane: int, pair: Future, step: int, steps: int) -> Future:
+        """Some steps of a lane from `step` on; nothing is changed or edited within them."""
+        now = self.config.lane_at(lane, step)
+        return self.cluster.client.submit(tasks.advance, self._edit(lane, pair, step), steps, now, pure=False)
+
+    def _edit(self, lane: int, pair: Future, step: int) -> Future:
+        """The lane's state after the operations made just before `step`."""
+        operations = self.config.edits_at(lane, step)
+        if not operations:
+            return pair
+        return self.cluster.client.submit(tasks.edit, pair, operations, self.config.lane_at(lane, step), pure=False)
 
     async def _publish_slice(self, part: Slice) -> None:
         frames: list[Frame] = await self.cluster.client.gather(part.frames)
@@ -234,19 +277,19 @@ class Race:
 
     async def _keep_states(self) -> None:
         """Bring a copy of the states here, and root the next slices in it."""
-        client, step = self.cluster.client, self._submitted
-        states = await client.gather([client.submit(tasks.take_state, run.pair, pure=False) for run in self.lanes])
-        self.kept[step] = states
+        step = self._submitted
+        states = self.kept[step] = await self.gather_states([run.pair for run in self.lanes])
         size = sum(s.weights.nbytes + s.moments.nbytes + s.buffers.nbytes for s in states)
         while len(self.kept) > max(2, min(MAX_KEPT, KEPT_BYTES // size)):
             steps = sorted(self.kept)  # thin the older half evenly: drop the one closest to its predecessor
             gaps = {b: b - a for a, b in zip([0, *steps], steps[:-1], strict=False)}
             del self.kept[min(gaps, key=gaps.get)]
-        self._restore(states)
+        for run, pair in zip(self.lanes, self._restore(states), strict=True):
+            run.pair = pair
 
-    def _restore(self, states: list[State]) -> None:
-        for i, (run, state) in enumerate(zip(self.lanes, states, strict=True)):
-            run.pair = self.cluster.client.submit(tasks.restore, state, pure=False, **self._place(i))
+    def _restore(self, states: list[State]) -> list[Future]:
+        return [self.cluster.client.submit(tasks.restore, state, pure=False, **self._place(i))
+                for i, state in enumerate(states)]
 
     def _place(self, lane: int) -> dict[str, Any]:
         """Where a lane's slices had better run: each lane of a race on another worker, if that can be."""
@@ -257,12 +300,16 @@ class Race:
     def _root(self, step: int) -> None:
         """Start from the states kept at `step`, or from the initial ones."""
         self._generation, self._submitted = self.cluster.generation, step
+        for run, pair in zip(self.lanes, self._pairs_at(step), strict=True):
+            run.pair = pair
+
+    def _pairs_at(self, step: int) -> list[Future]:
+        """The lanes' states as kept at `step`, or the initial ones."""
         if step in self.kept:
-            self._restore(self.kept[step])
-            return
-        for i, run in enumerate(self.lanes):
-            run.pair = self.cluster.client.submit(tasks.start, self.config.lanes[i], self.config.dataset,
-                                                  self.config.seed, pure=False, **self._place(i))
+            return self._restore(self.kept[step])
+        config = self.config
+        return [self.cluster.client.submit(tasks.start, lane, config.dataset, config.seed, pure=False, **self._place(i))
+                for i, lane in enumerate(config.lanes)]
 
     def _go_back(self, step: int, config: RaceConfig) -> None:
         """Stand at a kept step again, and forget what was measured after it."""
@@ -281,9 +328,8 @@ class Race:
         if self.divergence is not None:
             return
         client = self.cluster.client
-        lanes = [self.config.lane_at(i, self.step) for i in range(len(self.lanes))]
-        looks = [client.submit(tasks.measure, run.pair, lane, pure=False)
-                 for run, lane in zip(self.lanes, lanes, strict=True)]
+        looks = [client.submit(tasks.measure, self._edit(i, run.pair, self.step), self.config.lane_at(i, self.step),
+                               pure=False) for i, run in enumerate(self.lanes)]
         for run, frame in zip(self.lanes, await client.gather(looks), strict=True):
             run.series.look(frame)
         self.publish()

@@ -9,16 +9,23 @@ import numpy as np
 
 from resnet_viz.records import Frame
 
-PROFILES = ("gradient", "weight_gradient", "ratio", "share", "cosine")  # one value per layer or block; the newest is sent
+# A value per layer or block; the newest of each is sent.
+PROFILES = ("gradient", "weight_gradient", "ratio", "share", "cosine", "weight_norm")
+POINT = ("step", "loss", "accuracy")
+PROBE = (*POINT, "weight_norm", "ratio", "cosine")
 MAX_POINTS = 1000  # per curve and message; more are averaged in groups
 
 
 @dataclass
 class Series:
-    """Curves of one lane: `points` step, loss, accuracy of training batches; `probes` the same of the held-out set."""
+    """Curves of one lane: `points` step, loss, accuracy of training batches; `probes` the same of the held-out set,
 
-    points: list[tuple[int, float, float]] = field(default_factory=list)
-    probes: list[tuple[int, float, float]] = field(default_factory=list)
+    and ‖W[l+2]‖, ‖F‖/‖s‖ and the cosine of a[l] and a[l+2], of the block `watched` or as means over all blocks.
+    """
+
+    watched: int | None = None
+    points: list[tuple[float, ...]] = field(default_factory=list)
+    probes: list[tuple[float, ...]] = field(default_factory=list)
     profiles: dict[str, np.ndarray] = field(default_factory=dict)
 
     def add(self, frame: Frame) -> None:
@@ -30,12 +37,21 @@ class Series:
     def look(self, frame: Frame) -> None:
         """Take in the probes and newest profiles of a frame, not its steps (those have not been taken)."""
         newest = self.probes[-1][0] if self.probes else -1
-        probes = zip(frame.probe_step.tolist(), frame.test_loss.tolist(), frame.test_accuracy.tolist(), strict=True)
+        blocks = [self._watch(values) for values in (frame.weight_norm, frame.ratio, frame.cosine)]
+        columns = [frame.probe_step, frame.test_loss, frame.test_accuracy, *blocks]
+        probes = zip(*(column.tolist() for column in columns), strict=True)
         self.probes += [probe for probe in probes if probe[0] > newest]
         for name in PROFILES:
             values = getattr(frame, name)
             if len(values):
                 self.profiles[name] = values[-1]
+
+    def _watch(self, values: np.ndarray) -> np.ndarray:
+        """Of one value per block (m, K) the one to draw (m,): NaN where no block has any."""
+        if self.watched is not None:
+            return values[:, self.watched]
+        known = np.isfinite(values)
+        return np.where(known, values, 0).sum(1) / np.where(known.any(1), known.sum(1), np.nan)
 
     def cut(self, step: int) -> None:
         """Forget everything from `step` on."""
@@ -47,22 +63,22 @@ class Series:
         """A message's part: curves from these indices on, and the newest profiles. All finite or None."""
         profiles = {name: self.profiles.get(name) for name in PROFILES}
         return {
-            "points": thin(self.points[points:]),
-            "probes": thin(self.probes[probes:]),
+            "points": thin(self.points[points:], POINT),
+            "probes": thin(self.probes[probes:], PROBE),
             **{name: None if values is None else round_finite(values) for name, values in profiles.items()},
         }
 
 
-def thin(points: list[tuple[int, float, float]]) -> dict[str, list]:
-    """Columns step, loss, accuracy; of more than MAX_POINTS the means of groups of neighbours."""
-    table = np.array(points, np.float64).reshape(-1, 3)
+def thin(points: list[tuple[float, ...]], names: tuple[str, ...]) -> dict[str, list]:
+    """Columns by name; of more than MAX_POINTS the means of groups of neighbours."""
+    table = np.array(points, np.float64).reshape(-1, len(names))
     group = -(-len(table) // MAX_POINTS)
     if group > 1:
         starts = np.arange(0, len(table), group)
         counts = np.diff([*starts, len(table)])[:, None]
         table = np.add.reduceat(table, starts) / counts
     columns = (round_finite(column) for column in table.T)
-    return dict(zip(("step", "loss", "accuracy"), columns, strict=True))
+    return dict(zip(names, columns, strict=True))
 
 
 def round_finite(values: np.ndarray) -> list[float | None]:

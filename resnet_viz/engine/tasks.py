@@ -6,9 +6,10 @@ A *pair* is what `advance` returns: a state, which stays on the worker, and a fr
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from resnet_viz.records import Examples, Frame, Lane, State
+from resnet_viz.records import Examples, Frame, Lane, Operation, State
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -49,6 +50,26 @@ def advance(pair: Pair, steps: int, lane: Lane) -> Pair:
     from resnet_viz.lab import experiments
 
     return experiments.advance(pair[0], steps, lane)
+
+
+def edit(pair: Pair, operations: list[Operation], lane: Lane) -> Pair:
+    from resnet_viz.lab import experiments
+
+    return experiments.edit_state(replace(pair[0], lane=lane), operations), None
+
+
+def experiment(name: str, pair: Pair, *arguments: Any) -> Any:
+    """One of the functions of `experiments` that take a state first."""
+    from resnet_viz.lab import experiments
+
+    return getattr(experiments, name)(pair[0], *arguments)
+
+
+def demonstrate(name: str, *arguments: Any) -> Any:
+    """One of the functions of `experiments` that need no net."""
+    from resnet_viz.lab import experiments
+
+    return getattr(experiments, name)(*arguments)
 
 
 def measure(pair: Pair, lane: Lane) -> Frame:

@@ -61,12 +61,14 @@ GENERATORS = {
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A data set in two parts: `x` (N, *shape) float32, `y` (N,) int64."""
+    """A data set in two parts: `x` (N, *shape) float32, `y` (N,) int64. `mean` and `scale` have been taken out of x."""
 
     x: Tensor
     y: Tensor
     test_x: Tensor
     test_y: Tensor
+    mean: float = 0.0
+    scale: float = 1.0
 
     def take_batch(self, seed: int, step: int, size: int) -> tuple[Tensor, Tensor]:
         """The batch of one step. Each epoch is a permutation of the training part; what is left over is dropped.
@@ -76,6 +78,14 @@ class Data:
         epoch, k = divmod(step, len(self.y) // size)
         index = _permute(len(self.y), seed, epoch)[k * size : (k + 1) * size]
         return self.x[index], self.y[index]
+
+    def standardise(self, numbers: np.ndarray) -> Tensor:
+        """Examples in the data's own units, such as a digit's 0 … 16, as a net takes them: float32, of the same shape."""
+        return torch.tensor((numbers - self.mean) / self.scale, dtype=torch.float32)
+
+    def restore(self, x: Tensor) -> np.ndarray:
+        """Standardised examples in the data's own units, to four decimals: float32, of the same shape."""
+        return (x.double() * self.scale + self.mean).round(decimals=4).float().numpy()
 
 
 def take_examples(name: str, count: int) -> Examples:
@@ -95,7 +105,7 @@ def load_data(name: str) -> Data:
     spec = DATASETS[name]
     x, y = GENERATORS[name](spec.train + spec.test)
     parts = train_test_split(x, y, test_size=spec.test, stratify=y, random_state=SPLIT_SEED)
-    mean, scale = parts[0].mean(), parts[0].std()
+    mean, scale = float(parts[0].mean()), float(parts[0].std())
     x, test_x = (torch.tensor((part - mean) / scale, dtype=torch.float32) for part in parts[:2])
     y, test_y = (torch.tensor(part, dtype=torch.int64) for part in parts[2:])
-    return Data(x, y, test_x, test_y)
+    return Data(x, y, test_x, test_y, mean, scale)

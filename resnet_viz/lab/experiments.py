@@ -13,26 +13,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_viz.lab import probes, surgery, weights
+from resnet_viz.lab import dimensions, glass, probes, surgery, weights
 from resnet_viz.lab.datasets import Data, load_data
+from resnet_viz.lab.dimensions import add_unequal
 from resnet_viz.lab.nets import Net
 from resnet_viz.lab.train import Trainer, get_trainer, make_state, set_up_process
 from resnet_viz.records import (
+    DATASETS,
     N_,
     WEIGHT_OPERATIONS,
+    BlockEffect,
+    BlockView,
     ConfigError,
     Frame,
     Lane,
     Operation,
     OperationResult,
+    ProjectionView,
+    Source,
     State,
+    check_source,
+    check_view,
     list_targets,
 )
 
 PROBE_EVERY = 10  # steps; the held-out set costs as much as a training step, so not at each
+GRADIENT_BATCH = 128
 
 __all__ = ["advance", "edit_state", "finish", "load_weights", "make_state", "measure", "measure_cumulative",
-           "measure_each_block", "measure_operation", "save_weights"]
+           "measure_each_block", "measure_operation", "measure_projections", "open_block", "save_weights",
+           "add_unequal"]
 
 
 def advance(state: State, steps: int, lane: Lane | None = None) -> tuple[State, Frame]:
@@ -87,7 +97,8 @@ def _pass(trainer: Trainer, seed: int, step: int, probe: bool) -> tuple[Tensor, 
         if not probe:
             return row, []
         slopes = probes.measure_weight_gradients(trainer.module, trainer.gradients)
-        return row, [(step, *held_out, slopes, *probes.measure_blocks(trace))]
+        norms = probes.measure_weight_norms(trainer.module)
+        return row, [(step, *held_out, slopes, *probes.measure_blocks(trace), norms)]
 
 
 def finish(state: State) -> dict[str, Any]:
@@ -110,7 +121,7 @@ def _is_finite(trainer: Trainer, row: Tensor, look: list[tuple]) -> bool:
 def _make_frame(state: State, rows: list[Tensor], looks: list[tuple], seconds: float, diverged: bool) -> Frame:
     depth, blocks = state.lane.net.depth, state.lane.net.blocks
     table = torch.stack(rows).numpy() if rows else np.zeros((0, depth + 1), np.float32)
-    shapes = [(), (), (), (depth,), (blocks,), (blocks,), (blocks,)]
+    shapes = [(), (), (), (depth,), *[(blocks,)] * 4]
     columns = zip(*looks, strict=True) if looks else [[]] * len(shapes)
     step, *probe = [np.array(column, np.float32).reshape(-1, *s) for column, s in zip(columns, shapes, strict=True)]
     return Frame(state.step, table[:, 0], table[:, 1], table[:, 2:], step.astype(np.int64), *probe,
@@ -186,6 +197,53 @@ def measure_cumulative(state: State, kind: str, draws: int, seed: int, recompute
             with _operate(state, operations[:count], recompute) as module:
                 result[count, draw] = probes.measure_held_out(module, data)[1]
     return result
+
+
+# ---------------------------------------------------------------------------------------------------- single blocks
+
+
+def open_block(state: State, block: int, operations: Iterable[Operation] = (), source: Source = Source(), unit: int = 0,
+               raw: bool = False) -> BlockView:
+    """One block of a state's net under operations, fed `source`, and the held-out part; the state is not changed.
+
+    `unit` is a flat index into the shape of a[l+2]. `raw` feeds block 0 the standardised input x, negative numbers and
+    all, in the place of a[1]. Raises `ConfigError` where one of these does not fit the net.
+    """
+    data = load_data(state.dataset)
+    check_source(source, state.dataset)
+    check_view(state.lane.net, DATASETS[state.dataset], block, unit, raw)
+    x, label = _read_source(source, data)
+    with _operate(state, (), False) as module:
+        before, _ = _look_through(module, block, data, raw)
+    with _operate(state, operations, False) as module:
+        after, (scatter, against) = _look_through(module, block, data, raw)
+        rows, logits = glass.run_block(module, block, x, raw)
+        products = glass.list_products(module.blocks[block], rows, unit)
+        batch = data.take_batch(state.seed, 0, GRADIENT_BATCH)
+        gradient = None if raw else glass.measure_gradient(module, block, *batch)
+    probabilities = None if logits is None else logits[0].softmax(0).numpy()
+    return BlockView({name: row[0].numpy() for name, row in rows.items()}, products, data.restore(x[0]), label,
+                     probabilities, before, after, scatter, against, gradient)
+
+
+def _look_through(module: Net, block: int, data: Data, raw: bool) -> tuple[BlockEffect, tuple]:
+    """What a block does to the held-out part, and pairs of numbers before and behind it."""
+    rows, logits = glass.run_block(module, block, data.test_x, raw)
+    return glass.measure_effect(module.blocks[block], rows, logits, data.test_y), glass.draw_pairs(rows)
+
+
+def _read_source(source: Source, data: Data) -> tuple[Tensor, int | None]:
+    """One example (1, *shape), and its class where it is known."""
+    if source.pixels is None:
+        return data.test_x[source.index : source.index + 1], int(data.test_y[source.index])
+    return data.standardise(np.array(source.pixels, float).reshape(1, *data.x.shape[1:])), None
+
+
+def measure_projections(state: State) -> list[ProjectionView]:
+    """Every learned W_s of a state's net, input to output, beside the one that its seed began with."""
+    start = make_state(state.lane, state.dataset, state.seed)
+    now, then = (dimensions.read_projections(_load(s, None)[1].module) for s in (state, start))
+    return dimensions.compare_projections(now, then)
 
 
 # ---------------------------------------------------------------------------------------------------- weight files

@@ -5,7 +5,7 @@
 
 A block is a residual branch F, a shortcut s and their sum; plain is the same block without the sum, with the same
 parameters. He et al. 2015 (arXiv 1512.03385) eq. 1 and 2, section 4.2 for the convolutional shape of 6n+2 layers;
-He et al. 2016 (1603.05027) for order="pre". Every ReLU is a module of its own, none works in place, and a shortcut
+He et al. 2016 (1603.05027) for order="pre". Every g is a module of its own, none works in place, and a shortcut
 returns a new tensor, so that a hook sees what the formulas say.
 
 Acceptance: conv, zero-pad, batch norm, width 16 on 3x32x32 has 97,216 n - 21,926 parameters (20 layers: 269,722).
@@ -66,10 +66,10 @@ class Stem(nn.Module):
         channels = data.shape[0] if net.family == "conv" else data.features
         self.layer = make_layer(net, channels, net.stage_widths[0])
         self.norm = make_norm(net, net.stage_widths[0]) if net.order == "post" else nn.Identity()
-        self.relu = nn.ReLU() if net.order == "post" else nn.Identity()
+        self.g = make_activation(net) if net.order == "post" else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.norm(self.layer(x)))
+        return self.g(self.norm(self.layer(x)))
 
 
 class Block(nn.Module):
@@ -86,18 +86,18 @@ class Block(nn.Module):
         post = net.order == "post"
         self.layer1 = make_layer(net, plan.inputs, plan.outputs, plan.stride)
         self.norm1 = make_norm(net, plan.outputs if post else plan.inputs)
-        self.relu1 = nn.ReLU()
+        self.g1 = make_activation(net)
         self.layer2 = make_layer(net, plan.outputs, plan.outputs)
         self.norm2 = make_norm(net, plan.outputs)
-        self.relu2 = nn.ReLU()
+        self.g2 = make_activation(net)
         self.shortcut = make_shortcut(net, plan)
 
     def run_branch(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """a[l+1], and the branch's output F."""
         if self.order == "pre":
-            a1 = self.relu2(self.norm2(self.layer1(self.relu1(self.norm1(a)))))
+            a1 = self.g2(self.norm2(self.layer1(self.g1(self.norm1(a)))))
             return a1, self.layer2(a1)
-        a1 = self.relu1(self.norm1(self.layer1(a)))
+        a1 = self.g1(self.norm1(self.layer1(a)))
         return a1, self.norm2(self.layer2(a1))
 
     def forward(self, a: Tensor, trace: Trace | None = None) -> Tensor:
@@ -105,7 +105,7 @@ class Block(nn.Module):
         branch = torch.zeros_like(branch) if self.lesion else branch
         shortcut = self.shortcut(a) if self.skip else None
         out = branch if shortcut is None else branch + shortcut
-        out = out if self.order == "pre" else self.relu2(out)
+        out = out if self.order == "pre" else self.g2(out)
         if trace is not None:
             trace.activations += [a1, out]
             trace.branches.append(branch)
@@ -120,11 +120,11 @@ class Head(nn.Module):
         super().__init__()
         width, pre = net.stage_widths[-1], net.order == "pre"
         self.norm = make_norm(net, width) if pre else nn.Identity()
-        self.relu = nn.ReLU() if pre else nn.Identity()
+        self.g = make_activation(net) if pre else nn.Identity()
         self.layer = nn.Linear(width, data.classes)
 
     def forward(self, a: Tensor) -> Tensor:
-        a = self.relu(self.norm(a))
+        a = self.g(self.norm(a))
         return self.layer(a.mean((2, 3)) if a.dim() == 4 else a)
 
 
@@ -162,6 +162,11 @@ def make_layer(net: NetConfig, inputs: int, outputs: int, stride: int = 1) -> nn
     if net.family == "dense":
         return nn.Linear(inputs, outputs, bias=bias)
     return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=bias)
+
+
+def make_activation(net: NetConfig) -> nn.Module:
+    """g, a new module for each use."""
+    return nn.ReLU() if net.activation == "relu" else nn.Tanh()
 
 
 def make_norm(net: NetConfig, width: int) -> nn.Module:

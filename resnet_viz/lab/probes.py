@@ -68,6 +68,11 @@ def measure_weight_gradients(module: Net, gradients: dict[Tensor, Tensor]) -> np
     return (slopes / norms.where(norms > 0, torch.nan)).numpy()
 
 
+def measure_weight_norms(module: Net) -> np.ndarray:
+    """The Frobenius norm ‖W[l+2]‖ of every block, input to output: (K,)."""
+    return torch.stack(torch._foreach_norm([block.layer2.weight.detach() for block in module.blocks])).numpy()
+
+
 @torch.inference_mode()
 def measure_accuracy(module: Net, x: Tensor, y: Tensor) -> tuple[float, float]:
     """Mean cross-entropy and accuracy on (x, y), in evaluation mode: BatchNorm uses its running statistics."""

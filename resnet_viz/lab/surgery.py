@@ -61,8 +61,9 @@ def apply_operation(module: Net, operation: Operation) -> None:
         scale(block.layer2, 0.0, 0.0)
     elif kind == "zero-norm":
         scale(block.norm2, 0.0, 0.0)
-    elif kind == "scale":
-        scale(block.layer2, operation.alpha, operation.alpha if operation.alpha_bias is None else operation.alpha_bias)
+    elif kind in ("scale", "scale-norm"):
+        alpha_bias = operation.alpha if operation.alpha_bias is None else operation.alpha_bias
+        scale(block.layer2 if kind == "scale" else block.norm2, operation.alpha, alpha_bias)
     elif kind == "swap":
         swap(block, module.blocks[operation.other])
     elif kind == "lesion":

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from resnet_viz.lab.dense import HandWritten, has_hand_written
 from resnet_viz.lab.nets import Net, Trace, build_net
-from resnet_viz.records import DATASETS, Lane, State
+from resnet_viz.records import DATASETS, Lane, State, TrainConfig
 
 MOMENTS = {"sgd": ("momentum_buffer",), "adamw": ("exp_avg", "exp_avg_sq")}
 
@@ -42,6 +42,7 @@ class Trainer:
         self.buffers = torch.zeros(sum(buffer.numel() for buffer in buffers))
         set_views(buffers, self.buffers)
         self.optimizer = make_optimizer(lane, self.weights)
+        self.decaying = None if decays_plainly(lane.train) else flatten_mask(self.module, lane.train)
         self.hand_written = None
         if has_hand_written(lane.net):
             self.hand_written = HandWritten(self.module, self.gradients, lane.train.batch_size)
@@ -83,15 +84,43 @@ class Trainer:
         gradient = self.weights.grad
         return bool(torch.dot(gradient, gradient).isfinite() and self.buffers.isfinite().all())
 
+    @torch.no_grad()
     def update(self) -> None:
+        """One step of the optimizer; where not all decays its own way, the decay is made here, before it."""
+        if self.decaying is not None:
+            train, weights = self.lane.train, self.weights.detach()
+            if couples(train):
+                self.weights.grad.addcmul_(weights, self.decaying, value=train.weight_decay)
+            else:
+                weights.addcmul_(weights, self.decaying, value=-train.lr * train.weight_decay)
         self.optimizer.step()
 
 
 def make_optimizer(lane: Lane, weights: torch.nn.Parameter) -> torch.optim.Optimizer:
     train = lane.train
+    decay = train.weight_decay if decays_plainly(train) else 0.0
     if train.optimizer == "adamw":
-        return torch.optim.AdamW([weights], lr=train.lr, weight_decay=train.weight_decay, fused=True)
-    return torch.optim.SGD([weights], lr=train.lr, momentum=train.momentum, weight_decay=train.weight_decay, fused=True)
+        return torch.optim.AdamW([weights], lr=train.lr, weight_decay=decay, fused=True)
+    return torch.optim.SGD([weights], lr=train.lr, momentum=train.momentum, weight_decay=decay, fused=True)
+
+
+def couples(train: TrainConfig) -> bool:
+    """Whether the decay is a part of the gradient (and so of momentum), rather than taken off the weights beside it."""
+    return train.decay == "coupled" or (train.decay == "own" and train.optimizer == "sgd")
+
+
+def decays_plainly(train: TrainConfig) -> bool:
+    """Whether the decay is of all parameters and of the optimizer's own kind, so that the optimizer can make it."""
+    own = couples(train) == (train.optimizer == "sgd")
+    return train.weight_decay == 0 or (own and train.decay_block is None and train.decay_bias)
+
+
+def flatten_mask(module: Net, train: TrainConfig) -> Tensor:
+    """1 for the parameters that decay, 0 for the others: (P,), in the order of the flat weights."""
+    prefix = "" if train.decay_block is None else f"blocks.{train.decay_block}."
+    chosen = [name.startswith(prefix) and not (prefix and ".shortcut." in name)
+              and (train.decay_bias or not name.endswith("bias")) for name, _ in module.named_parameters()]
+    return torch.cat([torch.full((p.numel(),), float(c)) for p, c in zip(module.parameters(), chosen, strict=True)])
 
 
 def split_flat(flat: Tensor, like: list[Tensor]) -> list[Tensor]:

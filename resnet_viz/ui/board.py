@@ -4,6 +4,7 @@ A WebSocket (`feed.py`) pushes frames to the browser; Streamlit's reruns only ex
 the feed's address. The drawing is in `assets/board.js`, its contract with the server in that file's head.
 """
 
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,14 +25,22 @@ _mount = st.components.v2.component(
 )
 
 
-def show_board(key: str, feed_url: str, lanes: list[str], language: str, state: str) -> None:
+@dataclass(frozen=True)
+class Look:
+    name: str
+    colour: int
+    dash: bool = False
+
+
+def show_board(key: str, feed_url: str, lanes: list, language: str, state: str,
+               charts: tuple[str, ...] = ("loss", "accuracy", "layers", "blocks"), chains: bool = True) -> None:
     """Show the race behind `feed_url` ("/feed/<id>?token=<token>").
 
     `lanes` are 1 to 4 translated names, `language` is "en" or "zh_CN". As long as `key` stays,
     so do the charts, their zoom and the connection; a new `feed_url` connects anew. `state` is the
     race's as the page's buttons were drawn for; where the race leaves it, the board has them redrawn.
     """
-    names = [{"name": name} for name in lanes]
+    names = [{"name": getattr(name, "name", name)} for name in lanes]
     data = {"feed": feed_url, "plotly": PLOTLY, "language": language, "text": words(), "lanes": names,
             "state": state}
     _mount(key=key, data=data, on_settled_change=lambda: None)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from resnet_viz import records
 from resnet_viz.text import _
-from resnet_viz.ui.settings import COMPARABLE, DEFAULTS, Settings, read_value, write_value
+from resnet_viz.ui.settings import ALL, COMPARABLE, DEFAULTS, Settings, read_value, write_value
 
 
 def label_fields() -> dict[str, str]:
@@ -17,9 +17,11 @@ def label_fields() -> dict[str, str]:
     return {
         "dataset": _("Data set"), "seed": _("Seed"), "steps": _("Step limit"), "compare": _("The lanes differ in"),
         "skip": _("Skip connections"), "family": _("Family"), "depth": _("Depth"), "width": _("Width"),
-        "shortcut": _("Shortcut"), "norm": _("Normalisation"), "init": _("Initial weights"), "order": _("Activation"),
+        "shortcut": _("Shortcut"), "norm": _("Normalisation"), "init": _("Initial weights"),
+        "order": _("Where g stands"), "activation": _("Function g"),
         "optimizer": _("Optimizer"), "lr": _("Learning rate"), "momentum": _("Momentum"),
-        "weight_decay": _("Weight decay λ"), "batch_size": _("Batch size"),
+        "weight_decay": _("Weight decay λ"), "decay": _("Kind of decay"), "decay_block": _("What decays"),
+        "decay_bias": _("Biases decay too"), "batch_size": _("Batch size"),
     }
 
 
@@ -32,7 +34,8 @@ def label_options() -> dict[str, str]:
         "projection-all": _("W_s everywhere (C)"), "batch": _("BatchNorm"), "default": _("PyTorch’s default"),
         "he": _("He"), "xavier": _("Xavier"), "zero-last": _("Last layer of a branch zero"),
         "post": _("After the sum"), "pre": _("Before the layers (pre-activation)"),
-        "sgd": _("SGD with momentum"), "adamw": "AdamW", "none": _("None"),
+        "relu": "ReLU", "tanh": "tanh", "own": _("The optimizer’s own"), "coupled": _("In the gradient (L2)"),
+        "decoupled": _("Beside the step (decoupled)"), "sgd": _("SGD with momentum"), "adamw": "AdamW", "none": _("None"),
     }
 
 
@@ -66,6 +69,13 @@ def explain_fields() -> dict[str, str]:
         "momentum": _("How much of the last step is kept in the next. May be changed in the middle of a run."),
         "weight_decay": _("Pulls every weight towards 0. A residual block then moves towards the identity, a plain one "
                           "towards the zero map. May be changed in the middle of a run."),
+        "decay": _("In the gradient, λW passes through momentum like the loss’s own gradient. Beside the step, lr·λ·W is "
+                   "taken off the weights. SGD’s own is the first, AdamW’s the second."),
+        "decay_block": _("All parameters, or one block’s two layers only: that block is then drawn to the identity, the "
+                         "others are free."),
+        "decay_bias": _("Whether b, and BatchNorm’s β, decay as W does. Without it b[l+2] need not go to 0."),
+        "activation": _("ReLU leaves what is positive as it is, so g(a[l]) = a[l] where a[l] comes from a ReLU. tanh "
+                        "does not: a block with W = b = 0 is then tanh, not the identity."),
         "batch_size": _("Examples per step. What is left over at the end of an epoch is dropped."),
         "skip": _("On: a[l+2] = g(z[l+2] + a[l]). Off: a[l+2] = g(z[l+2]), with the same weights. May be switched in the "
                   "middle of a run; see what the gradients do."),
@@ -75,6 +85,7 @@ def explain_fields() -> dict[str, str]:
 OPTIONS = {
     "dataset": tuple(records.DATASETS), "family": records.FAMILIES, "shortcut": records.SHORTCUTS,
     "norm": records.NORMS, "init": records.INITS, "order": records.ORDERS, "optimizer": records.OPTIMIZERS,
+    "activation": records.ACTIVATIONS, "decay": records.DECAYS,
 }
 NUMBERS: dict[str, dict[str, Any]] = {
     "seed": {"min_value": 0, "max_value": 2**31 - 1, "step": 1},
@@ -87,12 +98,20 @@ NUMBERS: dict[str, dict[str, Any]] = {
 }
 
 
+PLAIN_FIELDS = (*OPTIONS, *NUMBERS, "compare", "decay_bias")  # whose widgets hold the setting itself
+TEXT_FIELDS = ("width", "decay_block")  # whose widgets hold it as a URL does
+
+
 def show_field(name: str, key: str | None = None, lane: str = "", on_change: Callable | None = None) -> None:
     """The widget of one setting. Its value is in the session under its key."""
     label = label_fields()[name] + (f" · {lane}" if lane else "")
     common = {"key": key or name, "help": explain_fields()[name], "on_change": on_change}
     if name in OPTIONS:
         st.selectbox(label, OPTIONS[name], format_func=lambda option: label_options()[option], **common)
+    elif name == "decay_block":
+        st.selectbox(label, list_decays(), format_func=name_decay, **common)
+    elif name == "decay_bias":
+        st.toggle(label, **common)
     elif name == "width":
         st.text_input(label, max_chars=30, **common)
     else:
@@ -100,17 +119,43 @@ def show_field(name: str, key: str | None = None, lane: str = "", on_change: Cal
         st.number_input(label, **bounds, **common)
 
 
+def list_decays() -> list[str]:
+    """All parameters, or one block, as far as the net is deep; and what is chosen, if the net is no longer so."""
+    chosen = {st.session_state.get("decay_block")}
+    if st.session_state.get("compare") == "decay_block":
+        chosen |= {st.session_state.get("first")}
+    blocks = [str(k) for k in range(min(60, max(0, st.session_state.get("depth", 4) - 2) // 2))]
+    return [ALL, *blocks, *(chosen - {ALL, None, *blocks})]
+
+
+def name_decay(block: str) -> str:
+    return _("All parameters") if block == ALL else _("Block {number}").format(number=int(block) + 1)
+
+
+def group_fields() -> dict[str, tuple[str, ...]]:
+    """The settings that both lanes of a race share, in their groups."""
+    return {
+        _("Data"): ("dataset", "seed", "steps"),
+        _("Net"): ("family", "depth", "width", "shortcut", "norm", "init", "order", "activation"),
+        _("Training"): ("optimizer", "lr", "momentum", "batch_size", "weight_decay", "decay", "decay_block", "decay_bias"),
+    }
+
+
+def show_groups(*without: str) -> None:
+    """The settings' widgets in their groups, but for some."""
+    for title, names in group_fields().items():
+        st.subheader(title, divider="gray")
+        for name in names:
+            if name not in without:
+                show_field(name, on_change=on_family if name == "family" else None)
+
+
 def show_settings() -> None:
     """All settings but the toggles, in groups."""
     compare, titles = st.session_state.compare, label_fields()
     st.selectbox(titles["compare"], COMPARABLE, format_func=lambda name: titles[name], key="compare",
                  help=explain_fields()["compare"], on_change=on_compare)
-    groups = {
-        _("Data"): ("dataset", "seed", "steps"),
-        _("Net"): ("family", "depth", "width", "shortcut", "norm", "init", "order"),
-        _("Training"): ("optimizer", "lr", "momentum", "weight_decay", "batch_size"),
-    }
-    for title, names in groups.items():
+    for title, names in group_fields().items():
         st.subheader(title, divider="gray")
         for name in names:
             if name == compare:
@@ -142,25 +187,30 @@ def on_compare() -> None:
 
 def write_widgets(settings: Settings) -> None:
     """Set the widgets to these settings. Call before they are drawn."""
-    for name in (*OPTIONS, *NUMBERS, "compare"):
+    for name in PLAIN_FIELDS:
         st.session_state[name] = getattr(settings, name)
-    st.session_state.width = write_value(settings.width)
+    for name in TEXT_FIELDS:
+        st.session_state[name] = write_value(getattr(settings, name))
     if settings.compare != "skip":
-        st.session_state.first = write_value(settings.first) if settings.compare == "width" else settings.first
+        st.session_state.first = write_value(settings.first) if settings.compare in TEXT_FIELDS else settings.first
     for i, skip in enumerate(settings.skips):
         st.session_state[f"skip.{i}"] = skip
 
 
-def read_widgets() -> Settings:
-    """The settings that the widgets stand for. Raises `ConfigError`: bounds of widgets hold in the browser only."""
+def read_widgets(defaults: Settings = DEFAULTS) -> Settings:
+    """The settings that the widgets stand for, `defaults` where the page has no widget.
+
+    Raises `ConfigError`: bounds of widgets hold in the browser only.
+    """
     state = st.session_state
-    values = {name: state[name] for name in (*OPTIONS, *NUMBERS, "compare")}
+    values = {name: state.get(name, getattr(defaults, name)) for name in PLAIN_FIELDS}
     compare, first = values["compare"], None
     if compare != "skip":
         first = state.get("first", getattr(DEFAULTS, compare))
-        first = read_value("width", first) if compare == "width" else first
-    return Settings(**values, width=read_value("width", state.width), first=first,
-                    skips=(state["skip.0"], state["skip.1"]))
+        first = read_value(compare, str(first)) if compare in TEXT_FIELDS else first
+    values |= {name: read_value(name, state.get(name, write_value(getattr(defaults, name)))) for name in TEXT_FIELDS}
+    skips = tuple(state.get(f"skip.{i}", skip) for i, skip in enumerate(defaults.skips))
+    return Settings(**values, first=first, skips=skips)
 
 
 def name_lanes(settings: Settings, skips: list[bool]) -> list[str]:
@@ -168,6 +218,10 @@ def name_lanes(settings: Settings, skips: list[bool]) -> list[str]:
     if settings.compare != "skip":
         label, options = label_fields()[settings.compare], label_options()
         values = (settings.first, getattr(settings, settings.compare))
+        if settings.compare == "decay_block":
+            return [f"{label} · {name_decay(write_value(value))}" for value in values]
+        if settings.compare == "decay_bias":
+            return [f"{label} · {_('Yes') if value else _('No')}" for value in values]
         return [f"{label} · {options.get(value, write_value(value))}" if isinstance(value, str)
                 else f"{label} {write_value(value)}" for value in values]
     names = [_("Residual net") if skip else _("Plain net") for skip in skips]

@@ -1,30 +1,36 @@
-"""The script that Streamlit runs for each page and each change of a widget: the race page."""
+"""The script that Streamlit runs for each page and each change of a widget: the pages, and what is the same on all."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import streamlit as st
 
 from resnet_viz.engine.hub import BusyError, hub
-from resnet_viz.text import _, choose_language, sentence, use_language
-from resnet_viz.ui.pages import race as race_page
-from resnet_viz.ui.session import open_session
+from resnet_viz.text import LANGUAGES, _, choose_language, sentence, use_language
+from resnet_viz.ui.views import block, decay, dimensions, operations, race
+from resnet_viz.ui.session import start_session
 
-st.set_page_config(page_title="ResNet Viz", page_icon=":material/account_tree:", layout="wide",
+ICON = Path(__file__).parents[2] / "assets" / "icon.svg"
+
+st.set_page_config(page_title="ResNet Viz", page_icon=str(ICON), layout="wide",
                    initial_sidebar_state="auto")
 if hub.loop is None:
     use_language(choose_language(st.context.locale))
     st.error(_("The engine is not running. Start the server with “streamlit run app.py”."))
     st.stop()
+start_session()
+page = st.navigation([
+    st.Page(race.show_page, title=_("Race"), url_path="race", icon=":material/flag:", default=True),
+    st.Page(block.show_page, title=_("One block"), url_path="block", icon=":material/search:"),
+    st.Page(operations.show_page, title=_("Operations"), url_path="operations", icon=":material/healing:"),
+    st.Page(decay.show_page, title=_("Weight decay"), url_path="decay", icon=":material/trending_down:"),
+    st.Page(dimensions.show_page, title=_("Dimensions"), url_path="dimensions", icon=":material/straighten:"),
+], position="top")
+with st.sidebar:
+    st.segmented_control(_("Language"), list(LANGUAGES), format_func=LANGUAGES.get, key="language",
+                         required=True, label_visibility="collapsed")
 try:
-    race = open_session()
+    page.run()
 except BusyError as error:
     st.error(sentence(error))
-    st.stop()
-
-
-def show_race() -> None:
-    race_page.show_race(race)
-
-
-pages = [st.Page(show_race, title=_("Race"), url_path="race", default=True)]
-st.navigation(pages, position="hidden").run()

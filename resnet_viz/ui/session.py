@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,37 +14,66 @@ from resnet_viz.engine.race import Race
 from resnet_viz.records import LIVE_FIELDS, ConfigError, Lane, RaceConfig
 from resnet_viz.text import LANGUAGES, choose_language, sentence, use_language
 from resnet_viz.ui.controls import read_widgets, write_widgets
-from resnet_viz.ui.settings import read_query, read_race, write_query
+from resnet_viz.ui.settings import read_query, read_race
+
+PAGE = "race"
 
 
-def open_session() -> Race:
-    """The language, and the page's race. On a page's first run both come from the URL."""
+def start_session() -> None:
+    """The language: the URL's on the first run, or the browser's."""
     if "language" not in st.session_state:
         asked = st.query_params.get("lang")
         st.session_state.language = asked if asked in LANGUAGES else choose_language(st.context.locale)
     use_language(st.session_state.language)
-    race = hub.find(st.session_state.get("run", st.query_params.get("run", "")))
-    if race is None:
-        settings, st.session_state.complaints = read_query(st.query_params.to_dict())
-        if "config" in st.session_state:  # the race was dropped while the page slept: the same one again
-            settings = read_race(st.session_state.config)
-        race = hub.call(hub.make(settings.make_race()))
-    st.session_state.run = race.id
-    if st.session_state.get("seen") != (race.id, race.revision):
-        now = race.lanes_now()
-        live = {name: _live_value(now[-1], name) for name in LIVE_FIELDS if name != "skip"}
-        write_widgets(replace(read_race(race.config), skips=tuple(lane.net.skip for lane in now), **live))
-        _mark_seen(race)
+
+
+def open_race(page: str, make_config: Callable[[], RaceConfig], fits: Callable[[RaceConfig], bool]) -> Race:
+    """A page's race: the session's, or the URL's, or a new one. One that was dropped while the page slept is made anew.
+
+    `fits` says whether the page can show a race: a link may name any.
+    """
+    race = hub.find(st.session_state.get(f"run.{page}") or st.query_params.get("run", ""))
+    if race is None or not fits(race.config):
+        race = hub.call(hub.make(st.session_state.get(f"config.{page}") or make_config()))
+        remember_race(page, race)
+    st.session_state[f"run.{page}"] = race.id
     return race
 
 
-def _mark_seen(race: Race) -> None:
-    st.session_state.seen, st.session_state.config = (race.id, race.revision), race.config
+def remember_race(page: str, race: Race) -> None:
+    st.session_state[f"run.{page}"], st.session_state[f"config.{page}"] = race.id, race.config
+    st.session_state[f"seen.{page}"] = (race.id, race.revision)
 
 
-def act(name: str, *args: Any) -> None:
-    """Call a method of the page's race in the engine's loop."""
-    race = hub.find(st.session_state.run)
+def must_write_widgets(page: str, race: Race, widget: str) -> bool:
+    """Whether a page's widgets are to be set from its race: on coming to the page (which has `widget`), or where
+
+    somebody else has changed the race.
+    """
+    came, st.session_state["page"] = st.session_state.get("page") != page, page
+    return came or widget not in st.session_state or st.session_state.get(f"seen.{page}") != (race.id, race.revision)
+
+
+def open_session() -> Race:
+    """The race page's race, and its widgets as the race is."""
+    race = open_race(PAGE, read_url, lambda config: len(config.lanes) == 2)
+    if must_write_widgets(PAGE, race, "compare"):
+        now = race.lanes_now()
+        live = {name: _live_value(now[-1], name) for name in LIVE_FIELDS if name != "skip"}
+        write_widgets(replace(read_race(race.config), skips=tuple(lane.net.skip for lane in now), **live))
+        remember_race(PAGE, race)
+    return race
+
+
+def read_url() -> RaceConfig:
+    """The race that the URL describes; what is wrong with it is told on the page."""
+    settings, st.session_state.complaints = read_query(st.query_params.to_dict())
+    return settings.make_race()
+
+
+def act(race_id: str, name: str, *args: Any) -> None:
+    """Call a method of a race in the engine's loop."""
+    race = hub.find(race_id)
 
     async def work() -> None:
         result = getattr(race, name)(*args)
@@ -63,15 +93,24 @@ def follow_widgets(race: Race) -> None:
         return
     if not _same_but_live(wanted, race.config) or (race.step == 0 and race.state == "ready"):
         if wanted != race.config:
-            act("reset", wanted)
+            act(race.id, "reset", wanted)
     else:
         for i, (lane, now) in enumerate(zip(wanted.lanes, race.lanes_now(), strict=True)):
             for name in LIVE_FIELDS:
                 if _live_value(lane, name) != _live_value(now, name):
-                    act("change", i, name, _live_value(lane, name))
+                    act(race.id, "change", i, name, _live_value(lane, name))
         if wanted.steps != race.config.steps:
-            act("extend", wanted.steps)
-    _mark_seen(race)
+            act(race.id, "extend", wanted.steps)
+    remember_race(PAGE, race)
+
+
+def follow_config(page: str, race: Race, wanted: RaceConfig) -> None:
+    """Bring a page's race to what its widgets say; anything but the limit of steps starts it anew."""
+    if replace(wanted, steps=1) != replace(race.config, steps=1, changes=(), edits=()):
+        act(race.id, "reset", wanted)
+    elif wanted.steps != race.config.steps:
+        act(race.id, "extend", wanted.steps)
+    remember_race(page, race)
 
 
 def _live_value(lane: Lane, name: str) -> Any:
@@ -88,13 +127,13 @@ def _freeze(race: RaceConfig) -> RaceConfig:
     lanes = race.lanes
     for name in LIVE_FIELDS:
         lanes = tuple(lane.changed(name, _live_value(Lane(), name)) for lane in lanes)
-    return replace(race, lanes=lanes, changes=(), steps=1)
+    return replace(race, lanes=lanes, changes=(), edits=(), steps=1)
 
 
-def write_url(race: Race) -> dict[str, str]:
-    """Put the race, the run and the language into the address bar; the parameters without the run are returned."""
-    shared = write_query(read_race(race.config)) | {"lang": st.session_state.language}
-    wanted = shared | {"run": race.id}
+def write_url(query: dict[str, str], race: Race | None = None) -> dict[str, str]:
+    """Put a page's settings, the language and the run into the address bar; the parameters without the run are returned."""
+    shared = query | {"lang": st.session_state.language}
+    wanted = shared if race is None else shared | {"run": race.id}
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
     return shared

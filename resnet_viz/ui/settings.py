@@ -15,8 +15,10 @@ from resnet_viz.records import (
     N_,
     Change,
     ConfigError,
+    Edit,
     Lane,
     NetConfig,
+    Operation,
     RaceConfig,
     TrainConfig,
     parse_field,
@@ -25,6 +27,8 @@ from resnet_viz.records import (
 NET_FIELDS = tuple(f.name for f in fields(NetConfig) if f.name != "skip")
 TRAIN_FIELDS = tuple(f.name for f in fields(TrainConfig))
 COMPARABLE = ("skip", *NET_FIELDS, *TRAIN_FIELDS)
+ALL = "all"  # as a URL says None: no one block, but all parameters
+SCALES = ("scale", "scale-norm")  # operations that take factors
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,20 @@ class Settings:
     norm: str = "none"
     init: str = "default"
     order: str = "post"
+    activation: str = "relu"
     optimizer: str = "sgd"
     lr: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 0.0
+    decay: str = "own"
+    decay_block: int | None = None
+    decay_bias: bool = True
     batch_size: int = 128
     compare: str = "skip"
     first: Any = None
     skips: tuple[bool, bool] = (False, True)
     changes: tuple[Change, ...] = ()
+    edits: tuple[Edit, ...] = ()
 
     def make_lane(self, index: int) -> Lane:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -64,7 +73,7 @@ class Settings:
     def make_race(self) -> RaceConfig:
         """The race. Raises `ConfigError` where the values do not go together."""
         lanes = (self.make_lane(0), self.make_lane(1))
-        return RaceConfig(self.dataset, self.seed, self.steps, lanes, self.changes)
+        return RaceConfig(self.dataset, self.seed, self.steps, lanes, self.changes, self.edits)
 
 
 DEFAULTS = Settings()
@@ -79,25 +88,29 @@ def read_race(race: RaceConfig) -> Settings:
     values = {name: flat_b[name] for name in COMPARABLE if name != "skip"}
     return Settings(dataset=race.dataset, seed=race.seed, steps=race.steps, compare=compare,
                     first=flat_a[compare] if different else None, skips=(a.net.skip, b.net.skip),
-                    changes=race.changes, **values)
+                    changes=race.changes, edits=race.edits, **values)
 
 
 # ---------------------------------------------------------------------------------------------------- the URL
 
 
-def write_query(settings: Settings) -> dict[str, str]:
-    """What a URL says of the settings: only what is not the default."""
+def write_query(settings: Settings, defaults: Settings = DEFAULTS) -> dict[str, str]:
+    """What a URL says of the settings: only what is not the page's default."""
     query = {}
     for f in fields(Settings):
         value = getattr(settings, f.name)
-        if value != f.default:
+        if value != getattr(defaults, f.name):
             query[f.name] = write_value(value)
     return query
 
 
 def write_value(value: Any) -> str:
-    if isinstance(value, tuple) and value and isinstance(value[0], Change):
-        return ",".join(f"{c.step}.{c.lane}.{c.name}.{write_value(c.value)}" for c in value)
+    if value is None:
+        return ALL
+    if isinstance(value, Change):
+        return f"{value.step}.{value.lane}.{value.name}.{write_value(value.value)}"
+    if isinstance(value, Edit):
+        return f"{value.step}:{value.lane}:{write_operation(value.operation)}"
     if isinstance(value, tuple):
         return ",".join(write_value(item) for item in value)
     if isinstance(value, bool):
@@ -105,9 +118,9 @@ def write_value(value: Any) -> str:
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def read_query(query: Mapping[str, str]) -> tuple[Settings, list[ConfigError]]:
+def read_query(query: Mapping[str, str], defaults: Settings = DEFAULTS) -> tuple[Settings, list[ConfigError]]:
     """Settings from a URL's parameters, and what was wrong with them. Unknown parameters are none of ours."""
-    settings, errors = DEFAULTS, []
+    settings, errors = defaults, []
     for f in fields(Settings):
         if f.name not in query or f.name == "first":
             continue
@@ -127,13 +140,13 @@ def read_query(query: Mapping[str, str]) -> tuple[Settings, list[ConfigError]]:
         settings.make_race()
     except ConfigError as error:
         errors.append(error)
-        settings = keep_valid(settings)
+        settings = keep_valid(settings, defaults)
     return settings, errors
 
 
-def keep_valid(settings: Settings) -> Settings:
+def keep_valid(settings: Settings, defaults: Settings) -> Settings:
     """The defaults with as many of the settings as go together with them, one after the other."""
-    kept = DEFAULTS
+    kept = defaults
     for name in ("family", "norm", "shortcut", "depth", "width", *(f.name for f in fields(Settings))):
         changed = replace(kept, **{name: getattr(settings, name)})
         try:
@@ -146,8 +159,9 @@ def keep_valid(settings: Settings) -> Settings:
 
 def read_value(name: str, text: str) -> Any:
     """One parameter's value, checked on its own. Raises `ConfigError`."""
-    if name == "changes":
-        return tuple(read_change(part) for part in text.split(",")[:101] if part)
+    if name in ("changes", "edits"):
+        read = read_change if name == "changes" else read_edit
+        return tuple(read(part) for part in text.split(",")[:101] if part)
     if name == "skips":
         if text not in ("0,0", "0,1", "1,0", "1,1"):
             raise ConfigError(name, text, N_("two of 0 and 1 with a comma between, such as {example}"), example="0,1")
@@ -189,3 +203,40 @@ def read_change(text: str) -> Change:
     except ValueError:
         raise ConfigError("changes", text, takes, example="120.1.skip.0") from None
 
+
+
+def write_operation(operation: Operation) -> str:
+    """As a URL has it: "zero-wb:4", "scale:4:0.5:1" with α of W and of b, "swap:4:7"."""
+    parts: tuple[Any, ...] = (operation.kind, operation.block)
+    if operation.kind in SCALES:
+        parts += (operation.alpha,) if operation.alpha_bias is None else (operation.alpha, operation.alpha_bias)
+    elif operation.other is not None:
+        parts += (operation.other,)
+    return ":".join(write_value(part) for part in parts)
+
+
+def read_operation(text: str) -> Operation:
+    """An operation from "kind:block" and what its kind takes more."""
+    kind, *numbers = text.split(":")
+    try:
+        block, *rest = [float(number) if kind in SCALES and i else int(number) for i, number in enumerate(numbers)]
+        if len(rest) > (2 if kind in SCALES else 1):
+            raise ValueError(text)
+        return Operation(kind, block, *rest) if kind in SCALES else Operation(kind, block, other=rest[0] if rest else None)
+    except ConfigError:
+        raise
+    except ValueError:
+        takes = N_("operations such as {example}: what, and on which block, counted from 0")
+        raise ConfigError("operations", text, takes, example="zero-wb:4") from None
+
+
+def read_edit(text: str) -> Edit:
+    """An operation in the middle of a run, from "step:lane:kind:block…"."""
+    try:
+        step, lane, operation = text.split(":", 2)
+        return Edit(int(step), int(lane), read_operation(operation))
+    except ConfigError:
+        raise
+    except ValueError:
+        takes = N_("operations in a run such as {example}: step, lane, what, and on which block")
+        raise ConfigError("edits", text, takes, example="300:1:zero-wb:4") from None

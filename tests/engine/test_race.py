@@ -13,9 +13,10 @@ import pytest
 
 from resnet_viz.engine import race as race_module
 from resnet_viz.engine.hub import BusyError, Hub
+from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.engine.race import Race
 from resnet_viz.lab import experiments
-from resnet_viz.records import Lane, NetConfig, RaceConfig, TrainConfig
+from resnet_viz.records import ConfigError, Edit, Lane, NetConfig, Operation, RaceConfig, TrainConfig
 
 STEPS = 300
 
@@ -45,8 +46,8 @@ def run_headless(config: RaceConfig) -> list[tuple]:
     result = []
     for i, lane in enumerate(config.lanes):
         state, losses = experiments.make_state(lane, config.dataset, config.seed), []
-        stops = sorted({c.step for c in config.changes if 0 < c.step < config.steps} | {config.steps})
-        for stop in stops:
+        for stop in sorted({stop for stop in config.stops_after(0) if stop < config.steps} | {config.steps}):
+            state = experiments.edit_state(state, config.edits_at(i, state.step))
             state, frame = experiments.advance(state, stop - state.step, config.lane_at(i, state.step))
             losses += frame.loss.tolist()
         result.append((state, losses))
@@ -103,6 +104,70 @@ def test_live_change_is_replayed_from_the_config(engine: Hub) -> None:
     assert_same(race, race.config)
     again = run(engine, make_race(engine, RaceConfig.from_json(race.config.to_json())))
     assert_same(again, race.config)
+
+
+def test_a_branch_goes_on_from_operated_weights_and_the_race_does_not_notice(engine: Hub) -> None:
+    """An operation never leaks: the branch replays from its config, the race it came from goes on as if alone."""
+    config = RaceConfig(steps=160)
+    race = run(engine, make_race(engine, config), 90)
+    engine.call(race.change(1, "lr", 0.02))
+    edits = [Edit(90, lane, Operation("zero-wb", 3)) for lane in (0, 1)]
+    branch = engine.call(engine.branch(race, 90, edits))
+    branch.watchers = 1
+    assert branch.step == 90 and len(branch.lanes[0].series.points) == 90
+    wait(engine, branch.settle())
+    assert branch.lanes[1].series.profiles["weight_norm"][3] == 0 < branch.lanes[1].series.profiles["weight_norm"][2]
+    assert_same(run(engine, branch), branch.config)
+    assert_same(run(engine, race), race.config)
+    assert race.config.edits == () and branch.config.edits == tuple(edits)
+    assert_same(run(engine, make_race(engine, RaceConfig.from_json(branch.config.to_json()))), branch.config)
+    engine.call(branch.rewind(0))
+    assert branch.config.edits == ()
+
+
+def test_states_of_any_step_are_those_the_race_had(engine: Hub) -> None:
+    race = run(engine, make_race(engine, RaceConfig(steps=100)), 50)
+    engine.call(race.change(1, "skip", False))
+    race = run(engine, race)
+    for step in (0, 33, 50, 77, 100):
+        config = replace(race.config, steps=max(step, 1), changes=tuple(c for c in race.config.changes if c.step < step))
+        for i, state in enumerate(engine.call(race.take_states(step))):
+            expected = experiments.make_state(config.lanes[i], config.dataset, config.seed) if step == 0 else None
+            expected = expected or run_headless(config)[i][0]
+            assert state.step == step and np.array_equal(state.weights, expected.weights)
+            assert state.lane == race.config.lane_at(i, step)
+
+
+def test_measurements_of_one_key_are_made_once_and_can_be_cancelled(engine: Hub) -> None:
+    race = run(engine, make_race(engine, RaceConfig(steps=10)), 5)
+    states = engine.call(race.take_states(5))
+    calls = [Call("measure_operation", state, ([Operation("zero-wb", k)],)) for state in states for k in range(4)]
+    job = engine.call(engine.start("key", calls))
+    assert engine.call(engine.start("key", calls)) is job
+    finish_job(job)
+    assert job.state == "done" and job.done == len(calls)
+    alone = experiments.measure_operation(states[1], [Operation("zero-wb", 2)])
+    assert job.results[6].after == alone.after
+    stopped = engine.call(engine.start("other", calls * 40))
+    engine.loop.call_soon_threadsafe(stopped.cancel)
+    finish_job(stopped)
+    assert stopped.state == "cancelled" and stopped.done < len(calls) * 40
+    assert engine.call(engine.start("other", calls)) is not stopped
+
+
+def test_a_measurement_that_cannot_be_made_is_told(engine: Hub) -> None:
+    state = engine.call(make_race(engine, RaceConfig(steps=10)).take_states(0))[0]
+    job = engine.call(engine.start("bad", [Call("measure_operation", state, ([Operation("zero-wb", 500)],))]))
+    finish_job(job)
+    assert job.state == "failed" and isinstance(job.error, ConfigError) and job.error.field == "block"
+    with pytest.raises(ConfigError, match="500"):
+        engine.call(engine.run("measure_operation", state, [Operation("zero-wb", 500)]))
+
+
+def finish_job(job: Job) -> None:
+    deadline = time.monotonic() + 120
+    while job.state == "running" and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def test_killed_worker_is_not_noticed(engine: Hub) -> None:

@@ -180,8 +180,8 @@ def test_zero_last_starts_as_the_identity(norm, order):
 
 
 ORDER = {
-    "post": ["layer1", "norm1", "relu1", "layer2", "norm2", "shortcut", "relu2"],
-    "pre": ["norm1", "relu1", "layer1", "norm2", "relu2", "layer2", "shortcut"],
+    "post": ["layer1", "norm1", "g1", "layer2", "norm2", "shortcut", "g2"],
+    "pre": ["norm1", "g1", "layer1", "norm2", "g2", "layer2", "shortcut"],
 }
 
 

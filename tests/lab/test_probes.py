@@ -36,7 +36,7 @@ def build_double(net: NetConfig, seed: int = 0, batch: int = 128) -> tuple[Net, 
 def list_ends(module: Net) -> list[nn.Module]:
     """The modules whose outputs are the hidden activations a[l], input to output."""
     post = module.config.order == "post"
-    return [module.stem] + [part for b in module.blocks for part in ((b.relu1 if post else b.relu2), b)]
+    return [module.stem] + [part for b in module.blocks for part in ((b.g1 if post else b.g2), b)]
 
 
 @torch.no_grad()

@@ -26,6 +26,13 @@ LANES = {
     "adamw": Lane(NetConfig(depth=8, width=(16,)), TrainConfig("adamw", 0.003, weight_decay=1e-2, batch_size=32)),
     "adamw-batch-pre": Lane(NetConfig(depth=6, width=(8,), norm="batch", order="pre"),
                             TrainConfig("adamw", 0.003, batch_size=32)),
+    "tanh": Lane(NetConfig(depth=8, width=(16,), activation="tanh"), TrainConfig(batch_size=32)),
+    "decay-block": Lane(NetConfig(depth=8, width=(16,)),
+                        TrainConfig(batch_size=32, weight_decay=0.1, decay_block=1, decay_bias=False)),
+    "decay-decoupled": Lane(NetConfig("conv", "projection-all", 8, (4,), "batch"),
+                            TrainConfig(batch_size=32, weight_decay=0.1, decay="decoupled")),
+    "decay-adam": Lane(NetConfig(depth=8, width=(16,)),
+                       TrainConfig("adamw", 0.003, weight_decay=0.1, decay="coupled", decay_block=0, batch_size=32)),
 }
 EACH_LANE = pytest.mark.parametrize("name", LANES)
 ARRAYS = ("weights", "buffers", "moments")
@@ -169,12 +176,12 @@ def test_frames_are_as_documented(name, first, steps):
     m, depth, blocks = len(probed), lane.net.depth, lane.net.blocks
     shapes = {"loss": (steps,), "accuracy": (steps,), "gradient": (steps, depth - 1), "probe_step": (m,),
               "test_loss": (m,), "test_accuracy": (m,), "weight_gradient": (m, depth), "ratio": (m, blocks),
-              "share": (m, blocks), "cosine": (m, blocks)}
+              "share": (m, blocks), "cosine": (m, blocks), "weight_norm": (m, blocks)}
     assert {field: getattr(frame, field).shape for field in MEASURED} == shapes
     assert {field for field in MEASURED if getattr(frame, field).dtype != np.float32} == {"probe_step"}
     assert frame.probe_step.dtype == np.int64 and frame.probe_step.tolist() == probed
     assert (frame.first, len(frame), state.step) == (first, steps, first + steps)
-    for field in MEASURED[:-3]:
+    for field in set(MEASURED) - {"ratio", "share", "cosine"}:
         assert np.isfinite(getattr(frame, field)).all(), field
     assert np.isnan(frame.ratio).all() and np.isnan(frame.share).all() or lane.net.residual or not m
     assert all(getattr(state, array).dtype == np.float32 for array in ARRAYS)
@@ -203,19 +210,32 @@ def test_lanes_see_the_same_batches(monkeypatch):
 def train_as_torch_does(lane: Lane, steps: int) -> np.ndarray:
     """The same training, the usual way: module, backward, PyTorch's optimizer with its default implementation."""
     module, data, train = build_net(lane.net, DATASETS["digits"], 0), load_data("digits"), lane.train
+    apart = train.decay == "decoupled" and train.optimizer == "sgd"  # PyTorch has no such optimizer: by hand, below
+    groups = [{"params": [p], "weight_decay": 0 if apart or not decays(lane, name) else train.weight_decay}
+              for name, p in module.named_parameters()]
     if train.optimizer == "sgd":
-        optimizer = torch.optim.SGD(module.parameters(), train.lr, train.momentum, weight_decay=train.weight_decay)
+        optimizer = torch.optim.SGD(groups, train.lr, train.momentum)
     else:
-        optimizer = torch.optim.AdamW(module.parameters(), train.lr, weight_decay=train.weight_decay)
+        optimizer = (torch.optim.Adam if train.decay == "coupled" else torch.optim.AdamW)(groups, train.lr)
     for step in range(steps):
         x, y = data.take_batch(0, step, train.batch_size)
         optimizer.zero_grad(set_to_none=False)
         F.cross_entropy(module(x), y).backward()
+        if apart:
+            for name, p in module.named_parameters():
+                p.data *= 1 - train.lr * train.weight_decay * decays(lane, name)
         optimizer.step()
     return torch.nn.utils.parameters_to_vector(module.parameters()).detach().numpy()
 
 
-@pytest.mark.parametrize("name", ["dense", "plain", "conv-batch", "adamw"])
+def decays(lane: Lane, name: str) -> bool:
+    train = lane.train
+    block = train.decay_block is None or name.startswith(f"blocks.{train.decay_block}.")
+    return block and (train.decay_bias or "bias" not in name)
+
+
+@pytest.mark.parametrize("name", ["dense", "plain", "conv-batch", "adamw", "tanh", "decay-block", "decay-decoupled",
+                                  "decay-adam"])
 def test_steps_are_torchs(name):
     """Twenty steps move the weights as PyTorch's own loop does, measured within 4e-7 of the way moved.
 
@@ -226,6 +246,21 @@ def test_steps_are_torchs(name):
     theirs = train_as_torch_does(LANES[name], 20)
     moved = np.linalg.norm(theirs - start(name).weights)
     assert np.linalg.norm(state.weights - theirs) < 1e-5 * moved
+
+
+def test_decay_takes_hold_of_what_is_chosen():
+    """With one block chosen, W[l+2] of that block shrinks and the others do not; b only where biases decay too."""
+    def train_on(**decay) -> dict[str, float]:
+        lane = Lane(NetConfig(depth=8, width=(16,)), TrainConfig(weight_decay=0.3, **decay))
+        state, _ = advance(make_state(lane, "digits", 0), 60)
+        trainer = get_trainer(state.lane, "digits")
+        return {name: p.norm().item() for name, p in trainer.module.named_parameters()}
+
+    one, bare = train_on(decay_block=1), train_on(decay_block=1, decay_bias=False)
+    assert one["blocks.1.layer2.weight"] < 0.3 * one["blocks.0.layer2.weight"]
+    assert one["blocks.1.layer2.bias"] < 0.5 * bare["blocks.1.layer2.bias"]
+    everything = train_on(decay="decoupled")
+    assert everything["blocks.0.layer2.weight"] < 0.5 * one["blocks.0.layer2.weight"]
 
 
 # ---------------------------------------------------------------------------------------------------- divergence

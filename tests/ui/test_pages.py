@@ -14,10 +14,11 @@ MAIN = str(Path(__file__).parents[2] / "resnet_viz" / "ui" / "main.py")
 
 def script() -> None:
     """What `main.py` runs, without the navigation around it, which the test runner does not know."""
-    from resnet_viz.ui.pages.race import show_race
-    from resnet_viz.ui.session import open_session
+    from resnet_viz.ui.views.race import show_page
+    from resnet_viz.ui.session import start_session
 
-    show_race(open_session())
+    start_session()
+    show_page()
 
 
 def open_page(**query: str) -> AppTest:
@@ -30,7 +31,7 @@ def open_page(**query: str) -> AppTest:
 
 
 def find_race(engine: Hub, page: AppTest):
-    return engine.find(page.session_state["run"])
+    return engine.find(page.session_state["run.race"])
 
 
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
@@ -72,7 +73,8 @@ def test_structural_setting_starts_the_same_race_anew(engine: Hub) -> None:
 
 
 @pytest.mark.parametrize("compare", ["depth", "width", "norm", "init", "order", "optimizer", "lr", "weight_decay",
-                                     "shortcut", "batch_size", "family"])
+                                     "shortcut", "batch_size", "family", "activation", "decay", "decay_block",
+                                     "decay_bias"])
 def test_lanes_can_differ_in_anything(engine: Hub, compare: str) -> None:
     page = open_page()
     page.selectbox(key="compare").set_value(compare).run()

@@ -1,0 +1,69 @@
+"""Measurements that are wanted together: a few at a time on the cluster, with progress, results as they come, and cancel.
+
+No more are in flight than there are workers, so that the races' slices get their turns in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from distributed import Future
+
+from resnet_viz.engine import tasks
+from resnet_viz.engine.cluster import Cluster
+from resnet_viz.records import ConfigError, State
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One measurement: `name` of a function of `experiments` that takes a state first."""
+
+    name: str
+    state: State
+    arguments: tuple[Any, ...] = ()
+
+
+class Job:
+    """The calls' `results`, None where there is none yet. `state` is "running", "done", "cancelled" or "failed"."""
+
+    def __init__(self, cluster: Cluster, calls: list[Call]) -> None:
+        self.cluster, self.calls = cluster, calls
+        self.results: list[Any] = [None] * len(calls)
+        self.state, self.done, self.error = "running", 0, None
+        self._pairs: dict[int, Future] = {}
+        self._task = asyncio.create_task(self._run())
+
+    def cancel(self) -> None:
+        """Start no more, and forget what is in flight; results that are there stay."""
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        room = asyncio.Semaphore(max(1, len(self.cluster.workers)))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for i, call in enumerate(self.calls):
+                    group.create_task(self._measure(i, call, room))
+            self.state = "done"
+        except asyncio.CancelledError:
+            self.state = "cancelled"
+            raise
+        except ExceptionGroup as errors:
+            self.state, self.error = "failed", errors.exceptions[0]
+            if not isinstance(self.error, ConfigError):
+                logger.warning("A measurement failed: %r", self.error)
+        finally:
+            self._pairs.clear()
+
+    async def _measure(self, i: int, call: Call, room: asyncio.Semaphore) -> None:
+        async with room:
+            pair = self._pairs.get(id(call.state))
+            if pair is None:
+                pair = self._pairs[id(call.state)] = self.cluster.client.submit(tasks.restore, call.state, pure=False)
+            self.results[i] = await self.cluster.client.submit(
+                tasks.experiment, call.name, pair, *call.arguments, pure=False)
+            self.done += 1

@@ -1,0 +1,62 @@
+"""What one does to a run: play, step, reset, another seed, go back, share. The same bar on every page that has a race."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from resnet_viz.engine.race import Race
+from resnet_viz.text import _
+from resnet_viz.ui.session import act
+
+
+def show_bar(race: Race, shared: dict[str, str]) -> None:
+    """One obvious button, and the rest. `shared` are the parameters of a link to the same race."""
+    running = race.state == "running"
+    over = race.state == "diverged" or (race.state == "finished" and race.step >= race.config.steps)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if running:
+            st.button(_("Pause"), key="pause", icon=":material/pause:", type="primary", shortcut="P",
+                      on_click=act, args=(race.id, "stop"))
+        else:
+            st.button(_("Play"), key="play", icon=":material/play_arrow:", type="primary", shortcut="P", disabled=over,
+                      on_click=act, args=(race.id, "play"), help=_("Train all nets"))
+        st.button(_("One step"), key="step", icon=":material/skip_next:", shortcut="N", disabled=running or over,
+                  on_click=step_once, args=(race.id,), help=_("Train on one batch, and stop"))
+        st.button(_("Reset"), key="reset", icon=":material/replay:", shortcut="Z", on_click=act,
+                  args=(race.id, "rewind", 0), help=_("Back to the same initial weights"))
+        st.button(_("New seed"), key="new_seed", icon=":material/casino:", shortcut="X", on_click=take_new_seed,
+                  help=_("Other initial weights, and another order of the batches"))
+        show_rewind(race)
+        show_share(shared, race)
+
+
+def step_once(race_id: str) -> None:
+    act(race_id, "play", 1)
+    act(race_id, "settle")
+
+
+def take_new_seed() -> None:
+    st.session_state.seed = (st.session_state.seed + 1) % 2**31
+
+
+def show_rewind(race: Race) -> None:
+    """Go back to a kept state."""
+    with st.popover(_("Go back"), icon=":material/history:", disabled=race.step == 0):
+        steps = [step for step in race.kept_steps if step < race.step or step == 0]
+        st.selectbox(_("To step"), steps[::-1], key="rewind_to")
+        st.button(_("Go back to this step"), key="rewind",
+                  on_click=lambda: act(race.id, "rewind", st.session_state.rewind_to))
+
+
+def show_share(shared: dict[str, str], race: Race | None = None) -> None:
+    """Links: the same page to compute anew, or this very run."""
+    with st.popover(_("Share a link"), icon=":material/share:"):
+        base = (st.context.url or "").split("?")[0]
+        st.markdown(_("**The same race**, for each to run on their own. It gives the same numbers.") if race
+                    else _("**The same nets and operations**, computed anew. It gives the same numbers."))
+        st.code(f"{base}?{urlencode(shared)}", language=None, wrap_lines=True)
+        if race is not None:
+            st.markdown(_("**This very run**, watched and steered together."))
+            st.code(f"{base}?{urlencode(shared | {'run': race.id})}", language=None, wrap_lines=True)

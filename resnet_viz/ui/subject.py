@@ -1,0 +1,205 @@
+"""The nets that are operated on: the race's at one of its steps, or a preset's, which train in seconds.
+
+A subject is a race and a step. What is done to its nets is done to copies on a worker; the race never knows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+import streamlit as st
+
+from resnet_viz.engine.hub import hub
+from resnet_viz.engine.race import Race
+from resnet_viz.records import ConfigError, NetConfig, RaceConfig, State, parse_field
+from resnet_viz.text import _, sentence
+from resnet_viz.ui.controls import label_options, name_lanes
+from resnet_viz.ui.session import PAGE
+from resnet_viz.ui.settings import Settings, read_query, read_race, write_query, write_value
+
+TWINS = Settings(depth=12, init="xavier", lr=0.02)  # both nets train: what surgery breaks was not broken before
+PRESETS: dict[str, tuple[Settings, int]] = {
+    "twins": (TWINS, 400),
+    "deep": (Settings(), 300),
+    "tanh": (replace(TWINS, activation="tanh"), 400),
+    "batch": (Settings(norm="batch"), 300),
+    "projection": (replace(TWINS, shortcut="projection", width=(32, 64)), 400),
+    "conv": (Settings(family="conv", shortcut="zero-pad", width=(8,), norm="batch"), 150),
+}
+POLL = 0.3  # seconds between two looks at a net that trains
+AT, NETS = "at", "nets"  # widgets: the step, and whose nets
+
+
+def label_presets() -> dict[str, str]:
+    return {
+        "race": _("The race’s nets"),
+        "link": _("The nets of the link"),
+        "twins": _("Dense, 12 layers: both learn"),
+        "deep": _("Dense, 20 layers: the plain net does not learn"),
+        "tanh": _("Dense, 12 layers, tanh"),
+        "batch": _("Dense, 20 layers, BatchNorm"),
+        "projection": _("Dense, 12 layers, 32 → 64 by W_s"),
+        "conv": _("Convolutional, 20 layers, BatchNorm"),
+    }
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The lanes of `race` as they stood at `step`, with their `names`; `states` are what a worker needs of them."""
+
+    race: Race
+    step: int
+    states: list[State]
+    names: list[str]
+
+    @property
+    def config(self) -> RaceConfig:
+        """All that determines the nets."""
+        return self.race.config.until(self.step)
+
+    def key(self, *more: Hashable) -> Hashable:
+        """Equal for equal nets, in whichever race they stand."""
+        return (replace(self.config, steps=1), self.step, *more)
+
+    def net(self, lane: int) -> NetConfig:
+        return self.states[lane].lane.net
+
+    def write_query(self) -> dict[str, str]:
+        """The URL's parameters that stand for these nets."""
+        return write_query(read_race(self.config)) | {AT: str(self.step)}
+
+
+def take_nets(race: Race, step: int) -> None:
+    """Make a race's nets at one step the subject of all pages of surgery."""
+    st.session_state["subject"], st.session_state["subject.step"] = race.id, step
+
+
+def show_subject() -> Subject:
+    """Choose the nets, in the sidebar. Stops the script, with a bar of progress, while they are being trained."""
+    race = open_subject()
+    with st.sidebar:
+        st.subheader(_("Nets"), divider="gray")
+        names, chosen = label_presets(), name_subject(race)
+        st.session_state[NETS] = chosen
+        options = [*(name for name in ("race", "link") if name == chosen or (name == "race" and find_own_race())), *PRESETS]
+        st.selectbox(_("Nets to operate on"), options, format_func=names.get, key=NETS, on_change=on_nets,
+                     help=_("Copies of them: whatever is done here, the race does not notice."))
+    step = st.session_state["subject.step"]
+    if race.step < step:
+        show_training(race.id, step)
+        st.stop()
+    with st.sidebar:
+        st.session_state[AT] = step
+        st.number_input(_("At step"), 0, race.step, key=AT, on_change=on_step,
+                        help=_("Any step of the nets’ history. Between two kept ones they are trained anew, to the same bits."))
+        st.caption(describe_nets(race))
+    states = hub.call(race.take_states(step))
+    names = name_lanes(read_race(race.config), [state.lane.net.residual for state in states])
+    return Subject(race, step, states, names)
+
+
+def open_subject() -> Race:
+    """The race whose nets are the subject: the session's, the URL's, the race page's, or the first preset."""
+    race = hub.find(st.session_state.get("subject") or st.query_params.get("run", ""))
+    if race is None and "subject.config" in st.session_state:  # dropped while the page slept
+        race = prepare(st.session_state["subject.config"], st.session_state["subject.step"])
+    elif race is None:
+        race = open_first()
+    if "subject.step" not in st.session_state:
+        st.session_state["subject.step"] = read_step(race.step)
+    if st.session_state.get("subject") != race.id:
+        take_nets(race, st.session_state["subject.step"])
+    if race is find_own_race():
+        st.session_state["subject.step"] = min(st.session_state["subject.step"], race.step)
+    st.session_state["subject.config"] = race.config
+    race.unwatched_since = time.monotonic()
+    return race
+
+
+def open_first() -> Race:
+    """On the first visit: what the link says; without one the race's nets, if they have been trained."""
+    query = st.query_params.to_dict()
+    if AT in query:
+        settings, complaints = read_query(query)
+        for error in complaints:
+            st.error(sentence(error), icon=":material/link_off:")
+        st.session_state["subject.step"] = read_step(0)
+        return prepare(settings.make_race(), st.session_state["subject.step"])
+    own = find_own_race()
+    if own is not None and own.step:
+        st.session_state["subject.step"] = own.step
+        return own
+    settings, st.session_state["subject.step"] = PRESETS["twins"]
+    return prepare(settings.make_race(), st.session_state["subject.step"])
+
+
+def read_step(default: int) -> int:
+    """The URL's step, or `default`; a bad one is told."""
+    text = st.query_params.get(AT)
+    if text is None:
+        return default
+    try:
+        step = parse_field("steps", text)
+        if not isinstance(step, int) or step != 0:
+            RaceConfig(steps=step)
+    except ConfigError as error:
+        st.error(sentence(error), icon=":material/link_off:")
+        return default
+    return step
+
+
+def prepare(config: RaceConfig, step: int) -> Race:
+    """A race of this configuration, on its way to `step`. Whoever asks for the same nets gets the same race."""
+    return hub.call(hub.prepare(replace(config, steps=max(config.steps, step)), step))
+
+
+def find_own_race() -> Race | None:
+    return hub.find(st.session_state.get(f"run.{PAGE}", ""))
+
+
+def name_subject(race: Race) -> str:
+    """Which of the choices the subject is."""
+    if race is find_own_race():
+        return "race"
+    fits = [name for name, (settings, step) in PRESETS.items()
+            if replace(settings.make_race(), steps=1) == replace(race.config, steps=1)]
+    return fits[0] if fits else "link"
+
+
+def on_nets() -> None:
+    chosen = st.session_state[NETS]
+    if chosen == "race":
+        own = find_own_race()
+        take_nets(own, own.step)
+    elif chosen in PRESETS:
+        settings, step = PRESETS[chosen]
+        take_nets(prepare(settings.make_race(), step), step)
+
+
+def on_step() -> None:
+    st.session_state["subject.step"] = st.session_state[AT]
+
+
+def describe_nets(race: Race) -> str:
+    """The nets in a line."""
+    net, options = race.config.lanes[-1].net, label_options()
+    parts = [options[race.config.dataset], options[net.family], _("{depth} layers").format(depth=net.depth),
+             _("width {width}").format(width=write_value(net.width)),
+             _("seed {seed}").format(seed=race.config.seed)]
+    return " · ".join(parts)
+
+
+@st.fragment(run_every=POLL)
+def show_training(race_id: str, step: int) -> None:
+    """How far the nets are, until they are there; then the page is drawn."""
+    race = hub.find(race_id)
+    if race is None or race.step >= step or race.state in ("diverged", "failed"):
+        if race is not None and race.step < step:
+            st.session_state["subject.step"] = race.step
+        st.rerun()
+    race.unwatched_since = time.monotonic()
+    if race.state in ("paused", "ready"):
+        hub.call(hub.prepare(race.config, step))
+    st.progress(race.step / step, text=_("Training the nets: step {step} of {limit}").format(step=race.step, limit=step))

@@ -1,0 +1,52 @@
+"""The race: two nets learn side by side. The bar of controls, the settings, and the live board."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from resnet_viz.text import _, get_language, sentence
+from resnet_viz.ui import lesson
+from resnet_viz.ui.bar import show_bar
+from resnet_viz.ui.board import show_board
+from resnet_viz.ui.controls import explain_fields, label_fields, name_lanes, name_places, show_settings
+from resnet_viz.ui.session import follow_widgets, open_session, write_url
+from resnet_viz.ui.settings import read_race, write_query
+
+
+def show_page() -> None:
+    """The whole page."""
+    race = open_session()
+    with st.sidebar:
+        show_settings()
+    show_title()
+    complain()
+    bar = st.container()
+    follow_widgets(race)
+    settings = read_race(race.config)
+    shared = write_url(write_query(settings), race)
+    with bar:
+        show_bar(race, shared)
+        show_toggles()
+    names = name_lanes(settings, [lane.net.residual for lane in race.lanes_now()])
+    show_board("board", f"/feed/{race.id}?token={race.token}", names, get_language(), race.state)
+    lesson.show_lesson(race.config.dataset)
+
+
+def show_title() -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="title"):
+        st.title("ResNet Viz", anchor=False, width="content")
+        st.markdown(_("Two nets with the same weights see the same batches; all that differs is “+ a[l]”. Press Play and "
+                      "watch which one learns."), width="content")
+
+
+def complain() -> None:
+    """What was wrong with the link that opened the page, until it is closed."""
+    for error in st.session_state.get("complaints", ()):
+        st.error(sentence(error), icon=":material/link_off:")
+
+
+def show_toggles() -> None:
+    """The lanes' skip connections, to be switched at any time; and the way to the nets' insides."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="toggles"):
+        for i, place in enumerate(name_places()):
+            st.toggle(f"{label_fields()['skip']} · {place}", key=f"skip.{i}", help=explain_fields()["skip"])
