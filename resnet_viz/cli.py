@@ -15,6 +15,7 @@ import time
 from typing import IO, Any
 
 from resnet_viz.cli_options import (
+    EVENTS,
     NET_OPTIONS,
     SHAPE_OPTIONS,
     list_settings,
@@ -82,8 +83,14 @@ def run_train(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, 
     }
 
 
-def write_config(race: RaceConfig) -> dict[str, Any]:
+def write_settings(race: RaceConfig) -> dict[str, Any]:
     return list_settings(race) | {"width": list(race.lanes[0].net.width)}
+
+
+def write_config(race: RaceConfig) -> dict[str, Any]:
+    """The settings, and what was changed or operated on in the middle of the run."""
+    events = {name: [dataclasses.asdict(item) for item in getattr(race, name)] for name in EVENTS}
+    return write_settings(race) | {name: items for name, items in events.items() if items}
 
 
 def train_to_files(race: RaceConfig, options: argparse.Namespace) -> tuple[State, dict, dict, float]:
@@ -95,7 +102,7 @@ def train_to_files(race: RaceConfig, options: argparse.Namespace) -> tuple[State
         state, first, last = train(race, frames)
         seconds = time.perf_counter() - started
         if weights is not None:
-            weights.write(experiments.save_weights(state, write_config(race)))
+            weights.write(experiments.save_weights(state, write_settings(race)))
     return state, first, last, seconds
 
 
@@ -109,7 +116,9 @@ def train(race: RaceConfig, sink: IO[bytes] | None) -> tuple[State, dict, dict]:
     first = last = None
     with tqdm(total=race.steps, unit="step", file=sys.stderr, dynamic_ncols=True) as bar:
         while state.step < race.steps:
-            state, frame = experiments.advance(state, min(SLICE, race.steps - state.step))
+            stop = min([race.steps, state.step + SLICE, *race.stops_after(state.step)])
+            state = experiments.edit_state(state, race.edits_at(0, state.step))
+            state, frame = experiments.advance(state, stop - state.step, race.lane_at(0, state.step))
             shown = frame.to_jsonable()
             first = first or shown
             last = shown if len(frame) or last is None else last | {"diverged": frame.diverged}

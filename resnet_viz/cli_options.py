@@ -28,6 +28,7 @@ from resnet_viz.text import _
 NET_OPTIONS = tuple(f.name for f in dataclasses.fields(NetConfig))
 TRAIN_OPTIONS = tuple(f.name for f in dataclasses.fields(TrainConfig))
 RACE_OPTIONS = ("dataset", "seed", "steps")
+EVENTS = ("changes", "edits")  # what was done in the middle of a race, where a file says so
 OPERATION_OPTIONS = ("operation", "block", "alpha", "alpha_bias", "other")
 SHAPE_OPTIONS = {"channels": 1024, "size": 4096, "classes": 100_000}  # the largest of each
 SETTINGS = (*NET_OPTIONS, *TRAIN_OPTIONS, *RACE_OPTIONS)
@@ -141,7 +142,7 @@ def flatten_race(content: dict[str, Any]) -> dict[str, Any]:
     race = RaceConfig.from_json(json.dumps(content))
     if len(race.lanes) != 1:
         raise ConfigError("lanes", len(race.lanes), N_("one lane: a net is trained on its own here"))
-    return list_settings(race)
+    return list_settings(race) | {name: getattr(race, name) for name in EVENTS}
 
 
 def list_settings(race: RaceConfig) -> dict[str, Any]:
@@ -158,4 +159,5 @@ def make_race(values: dict[str, Any]) -> RaceConfig:
     """A race of one lane. Raises `ConfigError`."""
     net = NetConfig(**{name: values[name] for name in NET_OPTIONS if name in values})
     train = TrainConfig(**{name: values[name] for name in TRAIN_OPTIONS if name in values})
-    return RaceConfig(lanes=(Lane(net, train),), **{name: values[name] for name in RACE_OPTIONS if name in values})
+    others = {name: values[name] for name in (*RACE_OPTIONS, *EVENTS) if name in values}
+    return RaceConfig(lanes=(Lane(net, train),), **others)

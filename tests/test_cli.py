@@ -12,7 +12,7 @@ import pytest
 
 from resnet_viz.cli import main
 from resnet_viz.lab import experiments
-from resnet_viz.records import Lane, NetConfig, RaceConfig
+from resnet_viz.records import Change, Edit, Lane, NetConfig, Operation, RaceConfig, TrainConfig
 
 TRAIN_KEYS = {"config", "steps", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "parameters",
               "activation_gradient_norms", "initial_activation_gradient_norms", "shortcut_ratio", "steps_per_second",
@@ -45,6 +45,22 @@ def test_same_options_give_the_same_bits_as_the_app(capsys: pytest.CaptureFixtur
                                                               "digits", 0), 70)
     assert outputs[0]["activation_gradient_norms"] == frame.gradient[-1].tolist()
     assert outputs[0]["test_loss"] == experiments.finish(state)["test_loss"]
+
+
+def test_a_race_with_changes_and_operations_is_trained_as_the_app_does(capsys, tmp_path: Path) -> None:
+    """The file that stands for an operated lane gives the lane's numbers: changed and operated on at the same steps."""
+    lane = Lane(NetConfig(depth=8, width=(16,)), TrainConfig(batch_size=32))
+    race = RaceConfig(steps=70, lanes=(lane,), changes=(Change(20, 0, "lr", 0.01), Change(60, 0, "skip", False)),
+                      edits=(Edit(20, 0, Operation("zero-wb", 1)),))
+    state = experiments.advance(experiments.make_state(lane, "digits", 0), 20)[0]
+    state = experiments.edit_state(state, [Operation("zero-wb", 1)])
+    state = experiments.advance(state, 40, race.lane_at(0, 20))[0]
+    expected = experiments.finish(experiments.advance(state, 10, race.lane_at(0, 60))[0])
+    path = tmp_path / "race.json"
+    path.write_text(race.to_json(), encoding="utf-8")
+    result = run_json(capsys, "train", "--config", str(path))
+    assert {name: result[name] for name in expected} == expected
+    assert result["config"]["edits"][0]["operation"]["block"] == 1
 
 
 def test_frames_are_written(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:

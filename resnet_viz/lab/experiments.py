@@ -138,6 +138,8 @@ def edit_state(state: State, operations: Iterable[Operation]) -> State:
     can move it.
     """
     operations = tuple(operations)
+    if not operations:
+        return state
     for operation in operations:
         if operation.kind not in WEIGHT_OPERATIONS:
             raise ConfigError("operation", operation.kind, N_("one of {allowed}: a change of weights, to train on from"),
