@@ -16,7 +16,8 @@ const CHARTS_MS = 28; // what one frame may spend on charts; the others wait for
 const SCALE = { low: -8, high: 2 }; // log10 of the gradient norm: the ends of the colour scale
 const SYMBOLS = ["circle", "diamond", "square", "triangle-up"];
 const SVG = "http://www.w3.org/2000/svg";
-const SERIES = ["step", "loss", "accuracy"];
+const POINTS = ["step", "loss", "accuracy"];
+const PROBES = [...POINTS, "weight_norm", "ratio", "cosine"];
 
 // ---- small tools ------------------------------------------------------------------------------
 
@@ -93,7 +94,7 @@ function gradientColour(norm) {
 
 // ---- series -----------------------------------------------------------------------------------
 
-const emptySeries = () => ({ step: [], loss: [], accuracy: [] });
+const emptySeries = (names) => Object.fromEntries(names.map((name) => [name, []]));
 
 function averageBins(values, size) {
   const out = [];
@@ -106,8 +107,8 @@ function averageBins(values, size) {
 
 function append(series, more) {
   if (!more) return;
-  for (const name of SERIES) for (const value of more[name] ?? []) series[name].push(value);
-  if (series.step.length > KEPT) for (const name of SERIES) series[name] = averageBins(series[name], 2);
+  for (const name in series) for (const value of more[name] ?? []) series[name].push(value);
+  if (series.step.length > KEPT) for (const name in series) series[name] = averageBins(series[name], 2);
 }
 
 /** x and y of at most DRAWN points; the bin is a power of two, so old bins stay put as points arrive. */
@@ -376,15 +377,18 @@ function loadPlotly(address) {
 const ICONS = {
   reset: "M3 8a5 5 0 1 0 1.6-3.7M3 2.5v3h3",
   download: "M8 2v8M4.8 7 8 10.2 11.2 7M3 13.5h10",
+  numbers: "M2.5 3h11v10h-11zM2.5 6.5h11M2.5 9.7h11M6.5 3v10",
 };
 
-/** A line of lane `i`; the shape of its markers tells lanes apart without colour. */
+/** A line of lane `i`; the shape of its markers tells lanes apart without colour, and open ones those of one colour. */
 function trace(board, i, { x, y }, { dash = "solid", markers = 0, series = "", digits = ".3~g", unit = "" }) {
   const name = board.laneName(i) + (series && ` · ${series}`);
-  const marker = { symbol: SYMBOLS[i], size: 6, maxdisplayed: markers, color: board.theme.lanes[i] };
+  const { colour, dash: apart } = board.look(i);
+  const color = board.theme.lanes[colour];
+  const marker = { symbol: SYMBOLS[colour] + (apart ? "-open" : ""), size: 6, maxdisplayed: markers, color };
   return {
     type: "scatter", x, y, name, marker, mode: markers ? "lines+markers" : "lines", connectgaps: false,
-    line: { color: board.theme.lanes[i], width: dash === "solid" ? 2 : 1.5, dash },
+    line: { color, width: dash === "solid" ? 2 : 1.5, dash },
     hovertemplate: `%{y:${digits}}${unit}<extra>${name}</extra>`,
   };
 }
@@ -434,6 +438,42 @@ function accuracyFigure(board) {
     shapes: board.race ? [line] : [],
     annotations: board.race ? [label] : [],
   };
+}
+
+/** One line a lane, of what is measured every few steps; dashed where the lane is. */
+function probeTraces(board, name, scale = 1, options = {}, from = "probes") {
+  return board.lanes.flatMap((lane, i) => {
+    const { x, y } = thinned(lane[from], name);
+    const values = y.map((value) => (isNumber(value) ? value * scale : null));
+    const dash = board.look(i).dash ? "dash" : "solid";
+    return values.some(isNumber) ? [trace(board, i, { x, y: values }, { markers: 10, dash, ...options })] : [];
+  });
+}
+
+function normFigure(board, mode) {
+  const traces = probeTraces(board, "weight_norm", 1, { digits: ".3~g" });
+  const values = valuesOf(traces).filter((value) => value > 0);
+  const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0.1, 10];
+  const y = mode === "log" ? logAxis(Math.floor(Math.log10(low)), Math.ceil(Math.log10(high) + 1e-9)) : { range: [0, roundUp(1.02 * high)] };
+  return { traces, x: { range: stepRange(board) }, y };
+}
+
+function ratioFigure(board) {
+  const traces = probeTraces(board, "ratio");
+  return { traces, x: { range: stepRange(board) }, y: { range: [0, roundUp(1.02 * Math.max(0.1, ...valuesOf(traces)))] } };
+}
+
+function directionFigure(board) {
+  const traces = probeTraces(board, "cosine");
+  const low = Math.min(0, ...valuesOf(traces).map((value) => (value < 0 ? -roundUp(-value) : 0)));
+  return { traces, x: { range: stepRange(board) }, y: { range: [low - 0.03, 1.03] } };
+}
+
+/** The accuracy figure with one line a lane. */
+function scoreFigure(board, mode) {
+  const training = mode === "training";
+  const traces = probeTraces(board, "accuracy", 100, { digits: ".1f", unit: " %", markers: training ? 0 : 10 }, training ? "points" : "probes");
+  return { ...accuracyFigure(board), traces };
 }
 
 /** Whole decades, six labels at most, in the same script as the words around. */
@@ -493,6 +533,9 @@ function layersNote(board, mode) {
 }
 
 const ADVICE = {
+  weight_norm: (board) => [board.text.weight_norm_note],
+  branch_ratio: (board) => [board.text.ratio_note],
+  direction: (board) => [board.text.cosine_note],
   blocks: (board, mode) => (mode === "cosine" || board.lanes.some((lane) => lane.skip) ? [board.text[`${mode}_note`]] : [board.text.no_shortcuts]),
   layers: layersNote,
 };
@@ -502,6 +545,10 @@ const CHARTS = [
   { id: "accuracy", x: "axis_step", modes: [], figure: accuracyFigure },
   { id: "layers", x: "axis_layer", modes: ["activations", "weights"], figure: layersFigure },
   { id: "blocks", x: "axis_block", modes: ["ratio", "share", "cosine"], figure: blocksFigure },
+  { id: "weight_norm", x: "axis_step", modes: ["linear", "log"], figure: normFigure },
+  { id: "held_out", x: "axis_step", modes: ["held_out", "training"], figure: scoreFigure },
+  { id: "branch_ratio", x: "axis_step", modes: [], figure: ratioFigure },
+  { id: "direction", x: "axis_step", modes: [], figure: directionFigure },
 ];
 
 class Chart {
@@ -511,12 +558,13 @@ class Chart {
     this.buttons = spec.modes.map((mode) => this.button(() => this.choose(mode)));
     this.reset = this.iconButton("reset", () => this.unzoom());
     this.download = this.iconButton("download", () => this.save());
+    this.numbers = this.iconButton("numbers", () => this.saveNumbers());
     this.plot = html("div", { class: "rv-plot" });
     this.hint = html("p", { class: "rv-hint" });
     this.note = html("div", { class: "rv-note" });
     const modes = html("div", { class: "rv-segments", role: "group" }, ...this.buttons);
     this.modes = modes;
-    const tools = html("div", { class: "rv-tools" }, this.reset, this.download);
+    const tools = html("div", { class: "rv-tools" }, this.reset, this.download, this.numbers);
     const head = html("div", { class: "rv-chart-head" }, this.title, tools, ...(spec.modes.length ? [modes] : []));
     const frame = html("div", { class: "rv-plot-frame" }, this.plot, this.hint);
     this.node = html("section", { class: "rv-chart", "data-testid": `chart-${spec.id}` }, head, frame, this.note);
@@ -557,13 +605,24 @@ class Chart {
     window.Plotly?.downloadImage(this.plot, { format: "png", scale: 2, filename: `resnet-viz-${this.spec.id}` });
   }
 
+  /** What the chart shows, as a table in UTF-8 with the mark that spreadsheets look for. */
+  saveNumbers() {
+    const { traces } = this.spec.figure(this.board, this.mode, this);
+    const quote = (words) => `"${words.replaceAll('"', '""')}"`;
+    const rows = traces.flatMap(({ name, x, y }) => x.map((at, i) => [quote(name), at, y[i] ?? ""].join(",")));
+    const table = ["\ufeffline,x,y", ...rows].join("\n");
+    const address = URL.createObjectURL(new Blob([table], { type: "text/csv" }));
+    html("a", { href: address, download: `resnet-viz-${this.spec.id}.csv` }).click();
+    setTimeout(() => URL.revokeObjectURL(address));
+  }
+
   relabel() {
     const { text } = this.board;
     const { id, modes } = this.spec;
     setText(this.title, text[`${id}_title`]);
     this.buttons.forEach((button, i) => setText(button, text[`mode_${modes[i]}`]));
     this.modes.setAttribute("aria-label", text[`${id}_title`]);
-    for (const name of ["reset", "download"]) {
+    for (const name of ["reset", "download", "numbers"]) {
       const words = fill(text[name], { chart: text[`${id}_title`] });
       this[name].setAttribute("aria-label", words);
       this[name].setAttribute("title", words);
@@ -607,7 +666,7 @@ class Chart {
 
   /** New numbers in the same picture take the short way: measured, 11 ms against 17 for Plotly.react. */
   redraw(Plotly, traces, layout) {
-    const picture = JSON.stringify([layout, traces, this.board.names], (name, value) => (name === "x" || name === "y") && Array.isArray(value) ? null : value);
+    const picture = JSON.stringify([layout, traces, this.board.looks], (name, value) => (name === "x" || name === "y") && Array.isArray(value) ? null : value);
     if (picture !== this.picture || !traces.length) Plotly.react(this.plot, traces, layout);
     else Plotly.restyle(this.plot, { x: traces.map(({ x }) => x), y: traces.map(({ y }) => y) });
     this.picture = picture;
@@ -642,6 +701,10 @@ class Chart {
     this.plot.on("plotly_click", ({ points }) => this.clicked(points[0].x));
   }
 
+  end() {
+    if (this.mounted) window.Plotly?.purge(this.plot);
+  }
+
   clicked(x) {
     const block = { layers: Math.floor(x / 2) - 1, blocks: x - 1 }[this.spec.id];
     if (block >= 0 && block < this.board.blockCount()) this.board.select(block);
@@ -652,16 +715,14 @@ class Chart {
 
 class Board {
   constructor(root) {
-    Object.assign(this, { root, race: null, lanes: [], chains: [], names: [], selected: null, pointed: null, connection: "open" });
+    Object.assign(this, { root, race: null, lanes: [], chains: [], charts: [], looks: [], selected: null, pointed: null, connection: "open" });
     this.status = { state: "ready", step: 0 };
     Object.assign(root.dataset, { mounts: 0, frames: 0, step: 0, state: "ready", seq: "", connection: "open" });
-    this.charts = CHARTS.map((spec) => new Chart(this, spec));
     this.build();
     this.feed = new Feed((message) => this.receive(message), (connection) => this.connectionChanged(connection));
     this.sizes = new ResizeObserver(() => this.resized());
     this.sizes.observe(root);
     this.sight = new IntersectionObserver((entries) => this.seen(entries), { rootMargin: "100px" });
-    this.charts.forEach((chart) => this.sight.observe(chart.node));
     this.release = () => this.released();
     for (const name of ["pointerup", "pointercancel"]) window.addEventListener(name, this.release);
     root.addEventListener("keydown", (event) => event.key === "Escape" && this.escape());
@@ -675,6 +736,7 @@ class Board {
     this.heading = html("h2", { class: "rv-hidden" });
     this.notice = node("notice", "p");
     this.rows = node("lanes");
+    this.grid = html("div", { class: "rv-grid" });
     this.key = node("key");
     this.details = node("details", "section");
     this.legend = node("legend", "ul");
@@ -683,7 +745,7 @@ class Board {
     for (const hidden of [this.notice, this.details, this.tooltip]) hidden.hidden = true;
     this.root.replaceChildren(
       this.heading, node("status", "div"), html("div", { class: "rv-progress", "aria-hidden": "true" }, this.bar), this.notice, this.rows,
-      this.key, this.details, this.legend, html("div", { class: "rv-grid" }, ...this.charts.map((chart) => chart.node)), this.tooltip, this.spoken,
+      this.key, this.details, this.legend, this.grid, this.tooltip, this.spoken,
     );
     this.root.querySelector(".rv-status").append(...words);
   }
@@ -692,13 +754,24 @@ class Board {
 
   update(data) {
     this.data = data;
-    const spoken = JSON.stringify([data.text, data.language, data.lanes]);
-    Object.assign(this, { text: data.text, language: data.language.replace("_", "-"), names: data.lanes.map(({ name }) => name) });
+    const spoken = JSON.stringify([data.text, data.language, data.lanes, data.charts, data.chains]);
+    Object.assign(this, { text: data.text, language: data.language.replace("_", "-"), looks: data.lanes });
+    this.choose(data.charts);
     if (spoken !== this.spokenIn) this.relabel();
     this.spokenIn = spoken;
     this.feed.follow(data.feed);
     loadPlotly(data.plotly).then(() => this.refresh(), () => (plotlyLoading = null));
     this.refresh();
+  }
+
+  /** Show these charts. As long as they are the same, so are the plots. */
+  choose(ids) {
+    if (ids.join() === this.charts.map(({ spec }) => spec.id).join()) return;
+    this.charts.forEach((chart) => chart.end());
+    this.charts = ids.map((id) => new Chart(this, CHARTS.find((spec) => spec.id === id)));
+    this.grid.replaceChildren(...this.charts.map((chart) => chart.node));
+    this.sight.disconnect();
+    this.charts.forEach((chart) => this.sight.observe(chart.node));
   }
 
   relabel() {
@@ -727,10 +800,10 @@ class Board {
   restart(message) {
     const same = this.race?.id === message.race.id && this.status.step >= this.step;
     this.race = message.race;
-    this.lanes = message.race.lanes.map((lane) => ({ ...lane, points: emptySeries(), probes: emptySeries() }));
+    this.lanes = message.race.lanes.map((lane) => ({ ...lane, points: emptySeries(POINTS), probes: emptySeries(PROBES) }));
     if (!same) this.charts.forEach((chart) => chart.forget());
     if (this.selected >= this.blockCount()) this.selected = null;
-    if (this.chains.length !== this.lanes.length) this.buildRows();
+    if (this.rowWords.length !== this.lanes.length) this.buildRows();
   }
 
   merge(lane, news) {
@@ -778,7 +851,11 @@ class Board {
   // -- words
 
   laneName(i) {
-    return this.names[i] ?? `${i + 1}`;
+    return this.look(i).name;
+  }
+
+  look(i) {
+    return this.looks[i] ?? { name: `${i + 1}`, colour: i % SYMBOLS.length, dash: false };
   }
 
   blockCount() {
@@ -794,16 +871,19 @@ class Board {
   }
 
   swatch(i, dash = "") {
-    const shape = ["M9 4a4 4 0 1 0 8 0a4 4 0 1 0 -8 0", "M13-1l5 5-5 5-5-5z", "M9 0h8v8H9z", "M13-1l5 9H8z"][i] ?? "";
-    const style = i === null ? "" : `--rv-colour: var(--rv-lane-${i})`;
-    const line = svg("path", { class: "rv-swatch-line", d: "M0 4h26", "stroke-dasharray": dash });
-    const mark = svg("path", { class: "rv-swatch-mark", d: shape });
+    const { colour, dash: apart } = i === null ? {} : this.look(i);
+    const shape = ["M9 4a4 4 0 1 0 8 0a4 4 0 1 0 -8 0", "M13-1l5 5-5 5-5-5z", "M9 0h8v8H9z", "M13-1l5 9H8z"][colour] ?? "";
+    const style = i === null ? "" : `--rv-colour: var(--rv-lane-${colour})`;
+    const line = svg("path", { class: "rv-swatch-line", d: "M0 4h26", "stroke-dasharray": apart ? "5 3" : dash });
+    const mark = svg("path", { class: apart ? "rv-swatch-mark rv-open" : "rv-swatch-mark", d: shape });
     return svg("svg", { class: "rv-swatch", width: 26, height: 10, viewBox: "0 -1 26 10", "aria-hidden": "true", style }, line, mark);
   }
 
-  /** One row per lane: its name and facts, its two accuracies, its chain. */
+  /** One row per lane: its name and facts, its two accuracies, its chain; or, without chains, a table of them all. */
   buildRows() {
-    const count = this.lanes.length || this.names.length;
+    const count = this.lanes.length || this.looks.length;
+    this.key.hidden = !this.data.chains;
+    if (!this.data.chains) return this.buildScores(count);
     this.chains = Array.from({ length: count }, (_, i) => this.chains[i] ?? new Chain(this, i));
     this.rowWords = this.chains.map(() => ({
       facts: html("p", { class: "rv-facts" }), training: html("b"), heldOut: html("b"),
@@ -815,6 +895,17 @@ class Board {
       const scores = html("div", { class: "rv-scores" }, score(this.text.training_accuracy, training, "rv-big"), score(this.text.held_out_accuracy, heldOut, "rv-small"));
       return html("section", { class: "rv-lane", "data-testid": `lane-${i}` }, html("div", { class: "rv-lane-head" }, html("div", {}, title, facts), scores), chain.scroll);
     }));
+  }
+
+  buildScores(count) {
+    const columns = ["training_accuracy", "held_out_accuracy", "weight_norm", "ratio", "cosine"];
+    this.chains = [];
+    this.rowWords = Array.from({ length: count }, () => columns.map(() => html("td")));
+    const head = html("tr", {}, html("td"), ...columns.map((name) => html("th", { scope: "col" }, this.text[name])));
+    const rows = this.rowWords.map((cells, i) => html("tr", {}, html("th", { scope: "row" }, this.swatch(i), this.laneName(i)), ...cells));
+    const table = html("table", {}, html("thead", {}, head), html("tbody", {}, ...rows));
+    const label = `${this.text.training_accuracy}, ${this.text.held_out_accuracy}, …`;
+    this.rows.replaceChildren(html("div", { class: "rv-table rv-scoreboard", tabindex: 0, role: "group", "aria-label": label }, table));
   }
 
   buildKey() {
@@ -833,11 +924,9 @@ class Board {
 
   buildLegend() {
     const item = (swatch, words) => html("li", {}, swatch, words);
-    const dashed = this.swatch(null, "5 3");
-    this.legend.replaceChildren(
-      ...this.names.map((name, i) => item(this.swatch(i), name)),
-      item(this.swatch(null), this.text.training_batch), item(dashed, this.text.held_out_set),
-    );
+    const styles = [item(this.swatch(null), this.text.training_batch), item(this.swatch(null, "5 3"), this.text.held_out_set)];
+    const lanes = this.looks.map(({ name }, i) => item(this.swatch(i), name));
+    this.legend.replaceChildren(...lanes, ...(this.looks.some(({ dash }) => dash) ? [] : styles));
   }
 
   // -- drawing: once per animation frame, the newest state only
@@ -865,7 +954,7 @@ class Board {
     this.readTheme();
     this.drawStatus();
     this.drawNotice();
-    this.chains.forEach((chain, i) => this.drawLane(chain, i));
+    this.lanes.forEach((lane, i) => (this.data.chains ? this.drawLane(this.chains[i], i) : this.drawScores(lane, i)));
     this.drawDetails();
     this.drawTooltip();
     this.drawCharts(window.Plotly);
@@ -922,7 +1011,6 @@ class Board {
 
   drawLane(chain, i) {
     const lane = this.lanes[i];
-    if (!lane) return;
     chain.build(lane);
     if (chain.svg) chain.draw(lane, { pointed: this.pointed?.block ?? null, selected: this.selected });
     const { facts, training, heldOut } = this.rowWords[i];
@@ -936,6 +1024,15 @@ class Board {
     setText(facts, known.join(" · "));
     setText(training, lane.diverged ? text.state_diverged : percent(this.recent(lane.points.accuracy)));
     setText(heldOut, percent(last(lane.probes.accuracy)));
+  }
+
+  drawScores({ points, probes, diverged }, i) {
+    const { text, rowWords } = this;
+    const known = [
+      diverged ? text.state_diverged : percent(this.recent(points.accuracy)), percent(last(probes.accuracy)),
+      scientific(last(probes.weight_norm)), scientific(last(probes.ratio)), fixed(last(probes.cosine), 3),
+    ];
+    known.forEach((words, column) => setText(rowWords[i][column], words));
   }
 
   /** The mean of the last few batches: one batch alone jumps too much to be read. */
@@ -1031,7 +1128,7 @@ class Board {
     this.sizes.disconnect();
     this.sight.disconnect();
     for (const name of ["pointerup", "pointercancel"]) window.removeEventListener(name, this.release);
-    this.charts.filter((chart) => chart.mounted).forEach((chart) => window.Plotly?.purge(chart.plot));
+    this.charts.forEach((chart) => chart.end());
   }
 }
 

@@ -4,7 +4,7 @@ A WebSocket (`feed.py`) pushes frames to the browser; Streamlit's reruns only ex
 the feed's address. The drawing is in `assets/board.js`, its contract with the server in that file's head.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,22 +27,27 @@ _mount = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Look:
+    """How a lane is drawn: its translated name, one of four colours, and dashed where two lanes share a colour."""
+
     name: str
     colour: int
     dash: bool = False
 
 
-def show_board(key: str, feed_url: str, lanes: list, language: str, state: str,
-               charts: tuple[str, ...] = ("loss", "accuracy", "layers", "blocks"), chains: bool = True) -> None:
+RACE_CHARTS = ("loss", "accuracy", "layers", "blocks")
+
+
+def show_board(key: str, feed_url: str, looks: list[Look], language: str, state: str,
+               charts: tuple[str, ...] = RACE_CHARTS, chains: bool = True) -> None:
     """Show the race behind `feed_url` ("/feed/<id>?token=<token>").
 
-    `lanes` are 1 to 4 translated names, `language` is "en" or "zh_CN". As long as `key` stays,
-    so do the charts, their zoom and the connection; a new `feed_url` connects anew. `state` is the
-    race's as the page's buttons were drawn for; where the race leaves it, the board has them redrawn.
+    `looks` are its lanes', `language` is "en" or "zh_CN", `charts` name what is drawn and in which order; without
+    `chains` a table of scores stands in their place. As long as `key` stays, so do the charts, their zoom and the
+    connection; a new `feed_url` connects anew. `state` is the race's as the page's buttons were drawn for; where the
+    race leaves it, the board has them redrawn.
     """
-    names = [{"name": getattr(name, "name", name)} for name in lanes]
-    data = {"feed": feed_url, "plotly": PLOTLY, "language": language, "text": words(), "lanes": names,
-            "state": state}
+    data = {"feed": feed_url, "plotly": PLOTLY, "language": language, "text": words(), "lanes": [*map(asdict, looks)],
+            "state": state, "charts": list(charts), "chains": chains}
     _mount(key=key, data=data, on_settled_change=lambda: None)
 
 
@@ -94,6 +99,7 @@ def _net_words() -> dict[str, str]:
         "shape": _("Shape"),
         "gradient_norm": _("Gradient norm"),
         "ratio": _("r = ‖F‖ / ‖s‖"),
+        "weight_norm": _("‖W[l+2]‖"),
         "share": _("Shortcut share"),
         "cosine": _("Cosine"),
         "close": _("Close"),
@@ -108,6 +114,10 @@ def _chart_words() -> dict[str, str]:
     return {
         "training_batch": _("Training batch"),
         "held_out_set": _("Held-out set"),
+        "weight_norm_title": _("‖W[l+2]‖, the branch’s second layer"),
+        "held_out_title": _("Accuracy"),
+        "branch_ratio_title": _("r = ‖F‖ / ‖s‖"),
+        "direction_title": _("Cosine of a[l] and a[l+2]"),
         "loss_title": _("Loss"),
         "accuracy_title": _("Accuracy"),
         "layers_title": _("Gradient, layer by layer"),
@@ -115,6 +125,8 @@ def _chart_words() -> dict[str, str]:
         "axis_step": _("Step"),
         "axis_layer": _("Layer, from input to output"),
         "axis_block": _("Block, from input to output"),
+        "mode_held_out": _("Held-out set"),
+        "mode_training": _("Training batch"),
         "mode_linear": _("Linear"),
         "mode_log": _("Log"),
         "mode_activations": _("Activations"),
@@ -125,10 +137,12 @@ def _chart_words() -> dict[str, str]:
         "chance": _("chance {chance} %"),
         "gradient_note": _("{lane}: the first layer’s gradient is {ratio} times the last layer’s."),
         "weights_note": _("{lane}: the first layer’s ‖∂L/∂W‖ / ‖W‖ is {ratio} times the last one’s."),
+        "weight_norm_note": _("Mean over the blocks, or of the one block that decays. Dashed: the plain net."),
         "ratio_note": _("F is the branch, s the shortcut: below 1, the shortcut carries more."),
         "share_note": _("‖s‖ / (‖s‖ + ‖F‖): at 100 %, the block is the identity."),
         "cosine_note": _("Between a block’s input and its output: at 1, the direction is unchanged."),
         "no_shortcuts": _("No lane has shortcuts."),
         "reset": _("{chart}: show all"),
         "download": _("{chart}: download the image"),
+        "numbers": _("{chart}: download the numbers (CSV)"),
     }

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 # Chromium's own talk with the outside is off; as root it needs --no-sandbox.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--disable-quic"]
+
+
+@pytest.fixture(scope="session")
+def find_faults() -> Callable[[Page], dict]:
+    """What is wrong with a page as it stands: what axe finds, and how far it runs over the side. Empty where all is well."""
+
+    def look(page: Page) -> dict:
+        page.mouse.move(0, 0)  # off the buttons, whose help would be read as a part of the page
+        page.wait_for_function("() => !document.querySelector('[role=tooltip]')", timeout=10_000)
+        violations = Axe().run(page).response["violations"]
+        faults = {v["id"]: [node["html"][:150] for node in v["nodes"]][:3] for v in violations}
+        over = page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+        return faults | ({"over the side": over} if over > 0 else {})
+
+    return look
 
 
 @pytest.fixture(scope="module")

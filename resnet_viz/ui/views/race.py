@@ -7,7 +7,7 @@ import streamlit as st
 from resnet_viz.text import _, get_language, sentence
 from resnet_viz.ui import lesson
 from resnet_viz.ui.bar import show_bar
-from resnet_viz.ui.board import show_board
+from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.controls import explain_fields, label_fields, name_lanes, name_places, show_settings
 from resnet_viz.ui.session import follow_widgets, open_session, write_url
 from resnet_viz.ui.settings import read_race, write_query
@@ -28,7 +28,8 @@ def show_page() -> None:
         show_bar(race, shared)
         show_toggles()
     names = name_lanes(settings, [lane.net.residual for lane in race.lanes_now()])
-    show_board("board", f"/feed/{race.id}?token={race.token}", names, get_language(), race.state)
+    show_board("board", f"/feed/{race.id}?token={race.token}", [Look(name, i) for i, name in enumerate(names)],
+               get_language(), race.state)
     lesson.show_lesson(race.config.dataset)
 
 
