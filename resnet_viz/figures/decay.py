@@ -15,7 +15,7 @@ SYMBOLS = ("circle", "diamond", "square", "triangle-up")
 def draw_removal(names: list[str], whole: list[float], removed: list[np.ndarray], chance: float) -> go.Figure:
     """A row per net: held-out accuracy of the whole net as a line, and of the net without each block (K,) as points."""
     figure = go.Figure()
-    figure.add_vline(x=100 * chance, line={"dash": "dot", "width": 1})
+    figure.add_vline(x=100 * chance, line={"dash": "dot", "width": 1, "color": "#808080"})
     for i, (name, accuracy, values) in enumerate(zip(names, whole, removed, strict=True)):
         blocks = np.flatnonzero(np.isfinite(values))
         figure.add_scatter(

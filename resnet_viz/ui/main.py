@@ -11,15 +11,16 @@ from resnet_viz.text import LANGUAGES, _, choose_language, sentence, use_languag
 from resnet_viz.ui.views import block, decay, dimensions, operations, race
 from resnet_viz.ui.session import start_session
 
-ICON = Path(__file__).parents[2] / "assets" / "icon.svg"
+ASSETS = Path(__file__).parents[2] / "assets"
 
-st.set_page_config(page_title="ResNet Viz", page_icon=str(ICON), layout="wide",
+st.set_page_config(page_title="ResNet Viz", page_icon=str(ASSETS / "icon.svg"), layout="wide",
                    initial_sidebar_state="auto")
 if hub.loop is None:
     use_language(choose_language(st.context.locale))
     st.error(_("The engine is not running. Start the server with “streamlit run app.py”."))
     st.stop()
 start_session()
+st.html(ASSETS / "page.css")
 page = st.navigation([
     st.Page(race.show_page, title=_("Race"), url_path="race", icon=":material/flag:", default=True),
     st.Page(block.show_page, title=_("One block"), url_path="block", icon=":material/search:"),
