@@ -48,8 +48,8 @@ def draw_nets(draw: st.DrawFn) -> NetConfig:
     """Any net of depth 8: families, shortcuts, norms, orders, activations, residual or plain."""
     family, shortcut, width = draw(st.sampled_from(SHAPES))
     norm, order = draw(st.sampled_from(["none", "batch"])), draw(st.sampled_from(["post", "pre"]))
-    return NetConfig(family, shortcut, 8, width, norm, "default", order, draw(st.sampled_from(list(ACTIVATIONS))),
-                     draw(st.booleans()))
+    activation = draw(st.sampled_from(list(ACTIVATIONS)))
+    return NetConfig(family, shortcut, 8, width, norm, "default", order, draw(st.booleans()), activation)
 
 
 @st.composite
