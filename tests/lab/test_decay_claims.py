@@ -1,0 +1,63 @@
+"""What the page on weight decay says, as nets that are trained here and may prove it wrong."""
+
+import numpy as np
+import pytest
+
+from resnet_viz.lab.experiments import advance, edit_state, finish, make_state, measure, measure_each_block, measure_operation
+from resnet_viz.records import Frame, Lane, NetConfig, Operation, State, TrainConfig
+
+pytestmark = pytest.mark.slow
+SEEDS = range(5)
+RESIDUAL = Lane(NetConfig(depth=12, init="xavier"), TrainConfig(lr=0.02))  # the page's nets
+PLAIN = RESIDUAL.changed("skip", False)
+
+
+def train(lane: Lane, seed: int, decay: float, steps: int = 600) -> tuple[State, Frame]:
+    state, frame = advance(make_state(lane.changed("weight_decay", decay), "digits", seed), steps)
+    return state, frame
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_decay_drives_a_residual_net_towards_the_identity_and_accuracy_hardly_falls(seed):
+    """λ = 0, 0.01, 0.03 at step 600. Measured at seed 0: ‖W[l+2]‖ 8.1, 2.9, 1.1; r 0.80, 0.32, 0.16; cosine .89, .98, .998."""
+    runs = [train(RESIDUAL, seed, decay) for decay in (0.0, 0.01, 0.03)]
+    norm, ratio, cosine = ([float(getattr(frame, name)[-1].mean()) for _, frame in runs]
+                           for name in ("weight_norm", "ratio", "cosine"))
+    assert norm[0] > 2 * norm[1] > 3 * norm[2] > 0  # approached, not reached
+    assert ratio[0] > 1.5 * ratio[1] > 2 * ratio[2] > 0
+    assert cosine[0] < cosine[1] < cosine[2] < 1
+    scores = [finish(state)["test_accuracy"] for state, _ in runs]
+    assert min(scores) > 0.92 and scores[0] - scores[2] < 0.04
+    state, decayed = runs[0][0], runs[2][0]
+    costs = [finish(s)["test_accuracy"] - measure_each_block(s, "lesion")[1] for s in (state, decayed)]
+    assert costs[0].max() > 0.01  # a useful block cannot simply be deleted
+    assert costs[1].mean() < costs[0].mean()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_decay_drives_a_plain_net_to_the_zero_map(seed):
+    """λ = 0.03 at step 600: ‖W[l+2]‖ a fiftieth, accuracy at chance; without decay the same net learns."""
+    (free, before), (_, after) = train(PLAIN, seed, 0.0), train(PLAIN, seed, 0.03)
+    assert finish(free)["train_accuracy"] > 0.9
+    assert after.weight_norm[-1].mean() < 0.1 * before.weight_norm[-1].mean()
+    assert after.accuracy[-20:].mean() < 0.2
+    assert np.abs(after.test_accuracy[-1] - 0.1) < 0.06
+
+
+def test_behind_batch_norm_the_size_of_the_weights_does_not_matter():
+    """W[l+2] halved, statistics estimated anew: the same outputs; γ halved: others."""
+    lane = Lane(NetConfig(depth=12, norm="batch"))
+    state, _ = advance(make_state(lane, "digits", 0), 100)
+    losses = [measure_operation(state, operations, recompute=True).after["test_loss"]
+              for operations in ([], [Operation("scale", 2, 0.5)], [Operation("scale-norm", 2, 0.5)])]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert abs(losses[2] - losses[0]) > 10 * abs(losses[1] - losses[0])
+
+
+def test_training_wakes_a_residual_block_and_not_a_plain_one():
+    """Trained on from W[l+2] = b[l+2] = 0: the residual block's branch comes back, the plain net is dead for good."""
+    for lane, wakes in ((RESIDUAL, True), (PLAIN, False)):
+        state = edit_state(train(lane, 0, 0.0, 200)[0], [Operation("zero-wb", 2)])
+        assert measure(state).weight_norm[0, 2] == 0
+        later = advance(state, 50)[1].weight_norm[-1, 2]
+        assert (later > 0.01) == wakes and (wakes or later == 0)
