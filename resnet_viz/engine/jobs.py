@@ -42,6 +42,15 @@ class Job:
         """Start no more, and forget what is in flight; results that are there stay."""
         self._task.cancel()
 
+    async def wait(self) -> list[Any]:
+        """The results when all are there. Raises what went wrong, or `CancelledError`."""
+        await asyncio.wait([self._task])
+        if self.error is not None:
+            raise self.error
+        if self.state == "cancelled":
+            raise asyncio.CancelledError
+        return self.results
+
     async def _run(self) -> None:
         room = asyncio.Semaphore(max(1, len(self.cluster.workers)))
         try:

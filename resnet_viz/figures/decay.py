@@ -5,17 +5,14 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from resnet_viz.figures.examples import finish_figure
+from resnet_viz.figures.looks import COLOURS, SYMBOLS, draw_chance, finish_figure
 from resnet_viz.text import _
-
-COLOURS = ("#C05600", "#2A7FB8", "#00865F", "#9C5B8B")
-SYMBOLS = ("circle", "diamond", "square", "triangle-up")
 
 
 def draw_removal(names: list[str], whole: list[float], removed: list[np.ndarray], chance: float) -> go.Figure:
     """A row per net: held-out accuracy of the whole net as a line, and of the net without each block (K,) as points."""
     figure = go.Figure()
-    figure.add_vline(x=100 * chance, line={"dash": "dot", "width": 1, "color": "#808080"})
+    draw_chance(figure, chance, vertical=True)
     for i, (name, accuracy, values) in enumerate(zip(names, whole, removed, strict=True)):
         blocks = np.flatnonzero(np.isfinite(values))
         figure.add_scatter(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
+from resnet_viz.figures.looks import COLOURS, SYMBOLS, finish_figure
 from resnet_viz.records import Examples
 from resnet_viz.text import _
 
 ROWS, COLUMNS = 3, 12
-COLOURS, SYMBOLS = ("#0072B2", "#D55E00"), ("circle", "diamond")
 
 
 def draw_examples(examples: Examples) -> go.Figure:
@@ -45,7 +45,3 @@ def draw_points(examples: Examples) -> go.Figure:
     figure.update_xaxes(title="x₁", zeroline=False)
     figure.update_yaxes(title="x₂", zeroline=False, scaleanchor="x")
     return finish_figure(figure, 380)
-
-
-def finish_figure(figure: go.Figure, height: int) -> go.Figure:
-    return figure.update_layout(height=height, margin={"l": 10, "r": 10, "t": 10, "b": 10})

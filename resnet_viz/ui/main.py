@@ -21,13 +21,15 @@ if hub.loop is None:
     st.stop()
 start_session()
 st.html(ASSETS / "page.css")
-page = st.navigation([
+pages = [
     st.Page(race.show_page, title=_("Race"), url_path="race", icon=":material/flag:", default=True),
     st.Page(block.show_page, title=_("One block"), url_path="block", icon=":material/search:"),
     st.Page(operations.show_page, title=_("Operations"), url_path="operations", icon=":material/healing:"),
     st.Page(decay.show_page, title=_("Weight decay"), url_path="decay", icon=":material/trending_down:"),
     st.Page(dimensions.show_page, title=_("Dimensions"), url_path="dimensions", icon=":material/straighten:"),
-], position="top")
+]
+st.session_state["pages"] = {page.url_path or "race": page for page in pages}  # the default page's address is empty
+page = st.navigation(pages, position="top")
 with st.sidebar:
     st.segmented_control(_("Language"), list(LANGUAGES), format_func=LANGUAGES.get, key="language",
                          required=True, label_visibility="collapsed")

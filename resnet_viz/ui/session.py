@@ -137,3 +137,15 @@ def write_url(query: dict[str, str], race: Race | None = None) -> dict[str, str]
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
     return shared
+
+
+def go_to(page: str) -> None:
+    """Show another page, by the last part of its address."""
+    st.switch_page(st.session_state["pages"][page])
+
+
+def show_branch(race: Race) -> None:
+    """Show a race that goes on from operated weights on the race page."""
+    remember_race(PAGE, race)
+    st.session_state.pop("seen.race", None)  # its widgets are still another race's
+    go_to(PAGE)
