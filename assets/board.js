@@ -945,7 +945,7 @@ class Board {
     if (this.gone || !this.text) return;
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
-      this.draw();
+      if (this.root.isConnected) this.draw(); // else the page has been left, and there is no style to read
     });
   }
 

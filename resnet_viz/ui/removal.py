@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -15,13 +14,12 @@ from resnet_viz.figures.decay import draw_removal
 from resnet_viz.records import DATASETS
 from resnet_viz.text import _
 from resnet_viz.ui.charts import show_chart
-
-POLL = 0.3
+from resnet_viz.ui.progress import follow_job
 
 
 def show_removal(race: Race, names: list[str]) -> None:
     """A button, and what came out when it was last pressed."""
-    st.subheader(_("Can a block be removed now?"), anchor=False)
+    st.header(_("Can a block be removed now?"), anchor=False)
     st.markdown(_("A block that has become the identity can go; one that is of use is missed. In a plain net the whole "
                   "block is taken out, in a residual one its branch."))
     if st.button(_("Remove each block in turn"), icon=":material/content_cut:", key="remove", disabled=race.step == 0):
@@ -29,9 +27,7 @@ def show_removal(race: Race, names: list[str]) -> None:
     wanted = st.session_state.get("removal")
     if wanted is None or wanted[0] != race.id:
         return
-    job = hub.jobs.get(wanted[2])
-    if job is not None and len(job.calls) == 2 * len(names):
-        follow_removal(wanted[2], names, wanted[1])
+    follow_job(wanted[2], "removal", lambda job: show_result(job, names, wanted[1]))
 
 
 def start_removal(race: Race) -> None:
@@ -45,27 +41,9 @@ def start_removal(race: Race) -> None:
     st.session_state["removal"] = race.id, step, key
 
 
-def follow_removal(key: Any, names: list[str], step: int) -> None:
-    """The job's progress until it has ended, then its results."""
-    job = hub.jobs[key]
-    if job.state != "running":
-        show_result(job, names, step)
-        return
-
-    @st.fragment(run_every=POLL)
-    def watch() -> None:
-        if job.state != "running":
-            st.rerun()
-        st.progress(job.done / len(job.calls), text=_("Measuring: {done} of {total}").format(
-            done=job.done, total=len(job.calls)))
-        st.button(_("Cancel"), key="removal.cancel", on_click=hub.loop.call_soon_threadsafe, args=(job.cancel,))
-
-    watch()
-
-
 def show_result(job: Job, names: list[str], step: int) -> None:
-    if job.state != "done":
-        st.info(_("Not measured to the end. Press the button to measure again."))
+    """Once all is there: the lanes are compared with each other."""
+    if job.state != "done" or len(job.calls) != 2 * len(names):
         return
     whole = [result["test_accuracy"] for result in job.results[: len(names)]]
     removed = [np.asarray(result)[1] for result in job.results[len(names) :]]

@@ -19,13 +19,13 @@ from resnet_viz.ui.controls import label_options, name_lanes
 from resnet_viz.ui.session import PAGE
 from resnet_viz.ui.settings import Settings, read_query, read_race, write_query, write_value
 
-TWINS = Settings(depth=12, init="xavier", lr=0.02)  # both nets train: what surgery breaks was not broken before
+TWINS = Settings(depth=12, optimizer="adamw", lr=0.002)  # both nets learn: what surgery breaks was not broken before
 PRESETS: dict[str, tuple[Settings, int]] = {
-    "twins": (TWINS, 400),
+    "twins": (TWINS, 600),
     "deep": (Settings(), 300),
-    "tanh": (replace(TWINS, activation="tanh"), 400),
+    "tanh": (replace(TWINS, activation="tanh"), 600),
     "batch": (Settings(norm="batch"), 300),
-    "projection": (replace(TWINS, shortcut="projection", width=(32, 64)), 400),
+    "projection": (replace(TWINS, shortcut="projection", width=(32, 64)), 600),
     "conv": (Settings(family="conv", shortcut="zero-pad", width=(8,), norm="batch"), 150),
 }
 POLL = 0.3  # seconds between two looks at a net that trains
@@ -93,7 +93,7 @@ def show_subject() -> Subject:
     with st.sidebar:
         st.session_state[AT] = step
         st.number_input(_("At step"), 0, race.step, key=AT, on_change=on_step,
-                        help=_("Any step of the nets’ history. Between two kept ones they are trained anew, to the same bits."))
+                        help=_("Any step of the nets’ history. Where none was kept they are trained anew, to the same bits."))
         st.caption(describe_nets(race))
     states = hub.call(race.take_states(step))
     names = name_lanes(read_race(race.config), [state.lane.net.residual for state in states])

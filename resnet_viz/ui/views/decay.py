@@ -105,7 +105,8 @@ def show_decay() -> None:
 def show_lesson() -> None:
     with st.expander(_("What am I looking at?"), icon=":material/school:"):
         st.markdown(_("If weight decay drives W[l+2] and b[l+2] to 0, a residual block is left with "
-                      "a[l+2] = g(a[l]) = a[l]: the identity. A plain block is left with a[l+2] = g(0) = 0, and nothing gets through."))
+                      "a[l+2] = g(a[l]) = a[l]: the identity. A plain block is left with a[l+2] = g(0) = 0, and nothing "
+                      "gets through."))
         st.markdown(_("**What to look for.** The larger λ, the smaller ‖W[l+2]‖ and r, and the nearer to 1 the cosine of a "
                       "block’s input and output. The residual net’s accuracy hardly falls; the plain net’s falls to chance "
                       "where λ wins."))

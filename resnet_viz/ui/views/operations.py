@@ -1,12 +1,158 @@
-"""To be."""
+"""Operations on whole nets: zero, scale, drop, cut or swap blocks of trained nets, and see which net survives."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from resnet_viz.ui.subject import show_subject
+from resnet_viz.engine.hub import hub
+from resnet_viz.engine.jobs import Call
+from resnet_viz.figures.looks import COLOURS
+from resnet_viz.figures.operations import draw_before_after, draw_chain
+from resnet_viz.records import DATASETS, WEIGHT_OPERATIONS, ConfigError, Edit, OperationResult
+from resnet_viz.text import _, sentence
+from resnet_viz.ui.bar import show_share
+from resnet_viz.ui.charts import show_chart
+from resnet_viz.ui.history import Done, get_history, read_history, set_history, write_history
+from resnet_viz.ui.operating import describe_done, show_tools
+from resnet_viz.ui.session import show_branch, write_url
+from resnet_viz.ui.studies import read_studies, show_studies, write_studies
+from resnet_viz.ui.subject import Subject, show_subject
 
 
 def show_page() -> None:
+    """The whole page."""
+    st.title(_("Operations"), anchor=False)
+    st.markdown(_("Operate on blocks of two trained nets, one with shortcuts and one without. What is done to one is "
+                  "done to the other."))
     subject = show_subject()
-    st.write(subject.names, subject.step)
+    read_url()
+    show_tools(subject)
+    shared = write_url(subject.write_query() | write_own(), subject.race)
+    show_nets(subject)
+    show_results(subject)
+    with st.container(horizontal=True):
+        show_train_on(subject)
+        show_share(shared)
+    show_studies(subject)
+    show_lesson()
+
+
+def read_url() -> None:
+    """On the page's first run in a session: the operations and choices of the link."""
+    if "operations.read" in st.session_state:
+        return
+    st.session_state["operations.read"] = True
+    query = st.query_params.to_dict()
+    history, errors = read_history(query.get("ops", ""))
+    if history.clicks:
+        set_history(history)
+    for error in [*errors, *read_studies(query)]:
+        st.error(sentence(error), icon=":material/link_off:")
+
+
+def write_own() -> dict[str, str]:
+    """This page's parameters of the URL."""
+    ops = write_history(get_history())
+    return ({"ops": ops} if ops else {}) | write_studies()
+
+
+def show_nets(subject: Subject) -> None:
+    """The nets as chains, and what has been done to each, in words."""
+    history = get_history()
+    for i, name in enumerate(subject.names):
+        operations, errors = history.list_operations(i, subject.net(i))
+        st.markdown(f"**{name}**")
+        words = "; ".join(describe_done(Done(operation), subject) for operation in operations) or _("nothing done")
+        st.image(draw_chain(subject.net(i), operations, COLOURS[i]), width="stretch",
+                 alt=_("{net} as a chain of blocks: {operations}").format(net=name, operations=words))
+        for error in errors:
+            st.info(sentence(error), icon=":material/info:")
+    done = [describe_done(item, subject) for click in history.clicks for item in click]
+    st.caption(_("Done: {operations}.").format(operations="; ".join(done)) if done else
+               _("Nothing has been done yet."))
+
+
+def show_results(subject: Subject) -> None:
+    """Before and after, of each net, and what that means."""
+    recompute = st.session_state.get("statistics") == "recomputed"
+    history, results = get_history(), []
+    for i, state in enumerate(subject.states):
+        operations, _errors = history.list_operations(i, subject.net(i))
+        arguments = (tuple(operations), recompute and subject.net(i).norm == "batch")
+        key = subject.key("operate", i, *arguments)
+        try:
+            results += hub.call(hub.measure(key, [Call("measure_operation", state, arguments)]))
+        except ConfigError as error:
+            st.error(sentence(error), icon=":material/error:")
+            return
+    chance = 1 / DATASETS[subject.config.dataset].classes
+    rows = [{"net": name, "when": when, **getattr(result, when), "identity_gap": result.identity_gap}
+            for name, result in zip(subject.names, results, strict=True) for when in ("before", "after")]
+    words = [tell_result(name, result) for name, result in zip(subject.names, results, strict=True)]
+    show_chart(draw_before_after(subject.names, results, chance), "operations", " ".join(words), rows)
+    show_table(subject, results)
+    if history.clicks:
+        for i, (name, result) in enumerate(zip(subject.names, results, strict=True)):
+            st.markdown(f"**{name}** · {judge_result(result, bool(history.list_operations(i, subject.net(i))[0]), chance)}")
+
+
+def tell_result(name: str, result: OperationResult) -> str:
+    return _("{net}: held-out accuracy {before} % before, {after} % after.").format(
+        net=name, before=f"{100 * result.before['test_accuracy']:.1f}", after=f"{100 * result.after['test_accuracy']:.1f}")
+
+
+def show_table(subject: Subject, results: list[OperationResult]) -> None:
+    """Accuracy and loss of each net on both parts, before → after."""
+    heads = [_("Net"), _("Training accuracy"), _("Held-out accuracy"), _("Training loss"), _("Held-out loss")]
+    lines = [" | ".join(heads), "|".join([":--", *["--:"] * 4])]
+    for name, result in zip(subject.names, results, strict=True):
+        cells = [f"{100 * result.before[key]:.1f} → **{100 * result.after[key]:.1f} %**"
+                 for key in ("train_accuracy", "test_accuracy")]
+        cells += [f"{result.before[key]:.3g} → **{result.after[key]:.3g}**" for key in ("train_loss", "test_loss")]
+        lines.append(" | ".join([name, *cells]))
+    st.markdown("\n".join(f"| {line} |" for line in lines))
+
+
+def judge_result(result: OperationResult, operated: bool, chance: float) -> str:
+    """What the numbers say, in words."""
+    if not operated:
+        return _("Nothing was done to this net.")
+    before, after = (when["test_accuracy"] for when in (result.before, result.after))
+    if result.is_identity:
+        first = _("What was operated on is the identity now: a[l+2] equals a[l] in every number, for every held-out "
+                  "example.")
+    elif result.identity_gap is None:
+        first = _("Dimensions change in a block that was operated on, so it cannot be the identity.")
+    else:
+        first = _("Not the identity: a[l+2] differs from a[l] by up to {gap}.").format(gap=f"{result.identity_gap:.3g}")
+    if after < chance + 0.05 < before:
+        return first + " " + _("Accuracy fell to that of guessing.")
+    return first + " " + _("Held-out accuracy changed by {points} points.").format(points=f"{100 * (after - before):+.1f}")
+
+
+def show_train_on(subject: Subject) -> None:
+    """Resume training from the operated weights, in a race of its own."""
+    done = [item for click in get_history().clicks for item in click]
+    fits = all(item.operation.kind in WEIGHT_OPERATIONS for item in done)
+    st.button(_("Train on from here"), key="train_on", icon=":material/play_circle:", disabled=not done or not fits,
+              on_click=lambda: st.session_state.update(train_on_wanted=True),
+              help=_("In a copy of the race, which stays as it is. Only changes of weights can be trained on from: not a "
+                     "dropped branch, not a cut shortcut."))
+    if st.session_state.pop("train_on_wanted", False):
+        edits = [Edit(subject.step, i, operation) for i in range(len(subject.states))
+                 for operation in get_history().list_operations(i, subject.net(i))[0]]
+        show_branch(hub.call(hub.branch(subject.race, subject.step, edits)))
+
+
+def show_lesson() -> None:
+    with st.expander(_("What am I looking at?"), icon=":material/school:"):
+        st.markdown(_("A residual block without its branch is the identity: what came in goes on along the shortcut. A "
+                      "plain block without its layer’s weights gives the same output for every input, and nothing after it "
+                      "can tell two pictures apart."))
+        st.markdown(_("**What to look for.** Zero any one block of the residual net: accuracy falls by a few points at most. "
+                      "Zero the same block of the plain net: it guesses. Zero several: the residual net gets worse slowly, as Veit et "
+                      "al. (2016) found."))
+        st.markdown(_("**What not to conclude.** Trained blocks are not identities, and each one costs something. In nets "
+                      "of two or three blocks each one matters. BatchNorm’s running statistics were taken from the whole "
+                      "net; recomputed after the operation, the same net does better. In a plain net the whole block is "
+                      "dropped, since there is no shortcut to keep."))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
+from resnet_viz.engine.race import Race
 from resnet_viz.text import _, get_language, sentence
 from resnet_viz.ui import lesson
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.controls import explain_fields, label_fields, name_lanes, name_places, show_settings
-from resnet_viz.ui.session import follow_widgets, open_session, write_url
+from resnet_viz.ui.session import act, follow_widgets, go_to, open_session, write_url
 from resnet_viz.ui.settings import read_race, write_query
+from resnet_viz.ui.subject import take_nets
 
 
 def show_page() -> None:
@@ -26,7 +28,7 @@ def show_page() -> None:
     shared = write_url(write_query(settings), race)
     with bar:
         show_bar(race, shared)
-        show_toggles()
+        show_toggles(race)
     names = name_lanes(settings, [lane.net.residual for lane in race.lanes_now()])
     show_board("board", f"/feed/{race.id}?token={race.token}", [Look(name, i) for i, name in enumerate(names)],
                get_language(), race.state)
@@ -46,8 +48,17 @@ def complain() -> None:
         st.error(sentence(error), icon=":material/link_off:")
 
 
-def show_toggles() -> None:
+def show_toggles(race: Race) -> None:
     """The lanes' skip connections, to be switched at any time; and the way to the nets' insides."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="toggles"):
         for i, place in enumerate(name_places()):
             st.toggle(f"{label_fields()['skip']} · {place}", key=f"skip.{i}", help=explain_fields()["skip"])
+        if st.button(_("Operate on these nets"), key="operate", icon=":material/healing:", disabled=race.step == 0,
+                     help=_("Pause, and zero, drop or swap blocks of copies of these nets.")):
+            act(race.id, "stop")
+            take_nets(race, race.step)
+            go_to("operations")
+    if race.config.edits:
+        steps = sorted({edit.step for edit in race.config.edits})
+        st.caption(_("Copies of nets that were operated on at step {step}. The race they came from goes on as it was.")
+                   .format(step=", ".join(map(str, steps))))

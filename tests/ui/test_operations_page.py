@@ -1,0 +1,163 @@
+"""The page of operations, on an open engine: what is done, undone, shared and measured; and that the race never notices."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+from resnet_viz.engine.hub import Hub
+from resnet_viz.lab import experiments
+from resnet_viz.records import OPERATIONS, Operation, list_targets
+from resnet_viz.ui.history import Done, History, read_history, write_history
+from resnet_viz.ui.subject import PRESETS
+
+
+def script() -> None:
+    from resnet_viz.ui.session import start_session
+    from resnet_viz.ui.views.operations import show_page
+
+    start_session()
+    show_page()
+
+
+def open_page(engine: Hub, **query: str) -> AppTest:
+    """The page once its nets have been trained: the test runner does not run fragments by itself."""
+    page = AppTest.from_function(script, default_timeout=60)
+    for name, value in query.items():
+        page.query_params[name] = value
+    page.run()
+    wait_for(lambda: find_race(engine, page).step >= page.session_state["subject.step"])
+    page.run()
+    assert not page.exception
+    return page
+
+
+def find_race(engine: Hub, page: AppTest):
+    return engine.find(page.session_state["subject"])
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert condition()
+
+
+def read_texts(page: AppTest) -> str:
+    return "\n".join(item.value for item in [*page.markdown, *page.caption, *page.info])
+
+
+OPERATION_TEXTS = st.builds(Operation, st.sampled_from(["zero-w", "lesion"]), st.integers(0, 50)) | st.builds(
+    Operation, st.sampled_from(["scale", "scale-norm"]), st.integers(0, 50), st.floats(0, 1), st.none() | st.floats(0, 1)
+) | st.builds(lambda a, b: Operation("swap", a, other=b), st.integers(0, 50), st.integers(0, 50))
+CLICKS = st.lists(st.builds(Done, OPERATION_TEXTS, st.sampled_from([None, 0, 1])), min_size=1, max_size=4).map(tuple)
+
+
+@given(st.lists(CLICKS, max_size=4))
+def test_history_reads_back_from_the_url(clicks: list) -> None:
+    history = History(tuple(clicks))
+    assert read_history(write_history(history)) == (history, [])
+
+
+@given(st.lists(CLICKS, min_size=1, max_size=4))
+def test_undo_and_redo_are_inverse(clicks: list) -> None:
+    history = History(tuple(clicks))
+    assert history.undo().redo() == history
+    assert history.undo().clicks == history.clicks[:-1]
+    assert history.undo().do(clicks[0]).undone == ()
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_read_or_told(text: str) -> None:
+    history, errors = read_history(text)
+    assert isinstance(history, History) and all(str(error) for error in errors)
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_zeroing_a_block_breaks_the_plain_net_only(engine: Hub, language: str) -> None:
+    """The first preset: both nets have learned; one click; the residual block is the identity, the plain net guesses."""
+    page = open_page(engine, lang=language)
+    page.button(key="do.zero-wb").click().run()
+    assert not page.exception and not page.error
+    text = read_texts(page)
+    assert {"en": "equals a[l] in every number", "zh_CN": "每个数都相等"}[language] in text
+    assert {"en": "Accuracy fell to that of guessing", "zh_CN": "随机猜测"}[language] in text
+    assert page.query_params["ops"] == "zero-wb:1"
+
+
+def test_undo_redo_and_undo_all(engine: Hub) -> None:
+    page = open_page(engine)
+    before = read_texts(page)
+    page.button(key="do.lesion").click().run()
+    page.button(key="do.zero-w").click().run()
+    assert page.query_params["ops"] == "lesion:1;zero-w:1"
+    page.button(key="undo").click().run()
+    assert page.query_params["ops"] == "lesion:1"
+    page.button(key="redo").click().run()
+    assert page.query_params["ops"] == "lesion:1;zero-w:1"
+    page.button(key="undo_all").click().run()
+    assert "ops" not in page.query_params and read_texts(page) == before
+
+
+def test_what_does_not_apply_to_a_net_is_told_and_the_other_is_operated_on(engine: Hub) -> None:
+    page = open_page(engine, ops="cut-shortcut:1")
+    assert "a plain net has none" in read_texts(page)
+    assert "Nothing was done to this net" in read_texts(page) and not page.error
+
+
+@pytest.mark.parametrize("query", [{"ops": "explode:1"}, {"ops": "zero-w"}, {"ops": "7!zero-w:1"}, {"ops": "scale:1:9"},
+                                   {"study": "magic"}, {"draws": "1000"}, {"draw_seed": "-1"}, {"at": "-5"}])
+def test_a_forged_url_is_told(engine: Hub, query: dict[str, str]) -> None:
+    page = AppTest.from_function(script, default_timeout=60)
+    for name, value in query.items():
+        page.query_params[name] = value
+    page.run()
+    errors = len(page.error)
+    if not errors:  # told once the nets are there
+        wait_for(lambda: find_race(engine, page).step >= page.session_state["subject.step"])
+        errors = len(page.run().error)
+    assert errors and not page.exception
+
+
+def test_operations_never_leak_into_the_race(engine: Hub) -> None:
+    """Kept states, config and what the race goes on to are those of a race that nobody touched."""
+    page = open_page(engine, at="90", depth="8")
+    race = find_race(engine, page)
+    config, kept = race.config, {step: [s.weights.copy() for s in states] for step, states in race.kept.items()}
+    page.button(key="do.zero-wb").click().run()
+    page.button(key="do.lesion").click().run()
+    assert race.config == config and race.step == 90
+    assert all(np.array_equal(a, b.weights) for step in kept for a, b in zip(kept[step], race.kept[step], strict=True))
+    engine.loop.call_soon_threadsafe(race.play, 30)
+    wait_for(lambda: race.step == 120 and race.state == "paused" and 120 in race.kept)
+    untouched = experiments.advance(experiments.make_state(config.lanes[1], config.dataset, config.seed), 120)[0]
+    assert np.array_equal(race.kept[120][1].weights, untouched.weights)
+
+
+def test_each_block_and_several_are_measured(engine: Hub) -> None:
+    page = open_page(engine)
+    page.button(key="each").click().run()
+    page.button(key="several").click().run()
+    jobs = [job for key, job in engine.jobs.items() if key[2] in ("each", "cumulative")]
+    wait_for(lambda: all(job.state == "done" for job in jobs))
+    page.run()
+    assert not page.exception and len(jobs) == 2
+    each = next(job for key, job in engine.jobs.items() if key[2] == "each")
+    state = engine.call(find_race(engine, page).take_states(600))[1]
+    alone = experiments.measure_operation(state, [Operation("lesion", 3)])
+    assert each.results[2 + 5 + 3].after == alone.after
+
+
+def test_presets_are_races_with_blocks_to_operate_on() -> None:
+    for settings, step in PRESETS.values():
+        race = settings.make_race()
+        assert 0 < step <= race.steps
+        assert all(list_targets(kind, race.lanes[1].net) or kind in ("zero-norm", "scale-norm") for kind in OPERATIONS)
+        assert replace(race.lanes[0], net=replace(race.lanes[0].net, skip=True)) == race.lanes[1]
