@@ -1,4 +1,6 @@
-"""The command line: the same as in the app, without it. `train` one net, `operate` on one, or `info` about one.
+"""The command line: the same as in the app, without it. `train` one net, `operate` on one, `info` about one, the
+
+`architecture` of one that everybody knows; `credit`, `paths`, `gradients` and `landscape` say why it works.
 
 Results are JSON on stdout (`--json`), progress and errors are on stderr. Exit code 2: something given cannot be used.
 """
@@ -24,6 +26,7 @@ from resnet_viz.cli_options import (
     read_operation,
     read_options,
 )
+from resnet_viz.cli_why import check_why, measure_why
 from resnet_viz.records import (
     DATASETS,
     N_,
@@ -50,7 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     try:
         values = read_options(options)
-        result = {"train": run_train, "operate": run_operate, "info": run_info}[options.command](options, values)
+        runs = {"train": run_train, "operate": run_operate, "info": run_info, "architecture": run_architecture}
+        runs |= dict.fromkeys(("credit", "paths", "gradients", "landscape"), run_why)
+        result = runs[options.command](options, values)
     except ConfigError as error:
         print(sentence(error), file=sys.stderr)
         return 2
@@ -161,11 +166,16 @@ def run_operate(options: argparse.Namespace, values: dict[str, Any]) -> dict[str
     check_operation(operation, net)
     if options.recompute and net.norm == "none":
         raise ConfigError("recompute", True, N_("a net with BatchNorm: another has no running statistics"))
-    state = read_state(race, options) if options.weights is not None else train_to_files(race, options)[0]
+    state = obtain_state(race, options)
     from resnet_viz.lab import experiments
 
     result = experiments.measure_operation(state, [operation], options.recompute)
     return {"config": write_config(race), "operation": dataclasses.asdict(operation), **result.to_jsonable()}
+
+
+def obtain_state(race: RaceConfig, options: argparse.Namespace) -> State:
+    """The net that a file has the weights of, or a newly trained one."""
+    return read_state(race, options) if options.weights is not None else train_to_files(race, options)[0]
 
 
 def read_state(race: RaceConfig, options: argparse.Namespace) -> State:
@@ -176,6 +186,16 @@ def read_state(race: RaceConfig, options: argparse.Namespace) -> State:
     from resnet_viz.lab import experiments
 
     return experiments.load_weights(options.weights, race.lanes[0], race.dataset, race.seed)
+
+
+# ---------------------------------------------------------------------------------------------------- why
+
+
+def run_why(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
+    race = make_race(values)
+    check_why(options, race)
+    state = None if options.command == "gradients" else obtain_state(race, options)
+    return {"config": write_config(race), **measure_why(options, race, state)}
 
 
 # ---------------------------------------------------------------------------------------------------- info
@@ -207,11 +227,24 @@ def read_shape(values: dict[str, Any]) -> DataShape:
     return DataShape((channels, size, size), classes)
 
 
+# ---------------------------------------------------------------------------------------------------- architecture
+
+
+def run_architecture(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
+    from resnet_viz.lab import experiments
+
+    return experiments.trace_architecture(options.net, values.get("size"), values.get("classes")).to_jsonable()
+
+
 def show_result(result: dict[str, Any]) -> None:
     """The result for people: a line each."""
     for name, value in result.items():
         if name == "layers":
             for layer in value:
-                print("  {name:18} {kind:7} {output!s:16} {parameters:>12,} {multiply_adds:>14,}".format(**layer))
+                print("  {name:21} {kind:7} {kernel}x{kernel} /{stride} {output!s:16} {parameters:>12,} "
+                      "{multiply_adds:>14,}".format(**layer))
+        elif name == "blocks":
+            for block in value:
+                print("  {first:>4}-{last:<4} {shortcut:11} {input!s:16} {output!s}".format(**block))
         else:
             print(f"{name:34} {value:,}" if type(value) is int else f"{name:34} {value}")

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from resnet_viz.cli_why import add_why
 from resnet_viz.records import (
     FAMILY_DEFAULTS,
     N_,
@@ -43,19 +44,23 @@ def make_parser() -> argparse.ArgumentParser:
     operate = commands.add_parser("operate", help=_("train one net, operate on a block, and print what it did"),
                                   allow_abbrev=False)
     info = commands.add_parser("info", help=_("count a net’s parameters and multiply-adds"), allow_abbrev=False)
+    why = add_why(commands)
     for name in ("dataset", *NET_OPTIONS, *TRAIN_OPTIONS, "steps", "seed"):
-        add_setting(train, name)
-        add_setting(operate, name)
+        for command in (train, operate, *why):
+            add_setting(command, name)
         if name in NET_OPTIONS or name == "dataset":
             add_setting(info, name)
     for name in SHAPE_OPTIONS:
         info.add_argument("--" + name, metavar=name.upper(), help=_("the input’s shape, where no data set gives it"))
-    for command in (train, operate):
+    for command in (train, operate, *why):
         command.add_argument("--frames", metavar="FILE.jsonl", help=_("write every frame, one to a line"))
         command.add_argument("--save", metavar="FILE.safetensors", help=_("write the trained weights"))
+    for command in (operate, *why):
+        command.add_argument("--weights", metavar="FILE.safetensors", help=_("read the weights instead of training"))
     add_operation(operate)
-    for command in (train, operate, info):
+    for command in (train, operate, info, *why):
         command.add_argument("--config", metavar="FILE.json", help=_("settings from a file; options override it"))
+    for command in (train, operate, info, *why, add_architecture(commands)):
         command.add_argument("--json", action="store_true", help=_("print one JSON object"))
     return parser
 
@@ -68,8 +73,16 @@ def add_setting(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("--" + name.replace("_", "-"), dest=name, metavar=name.upper())
 
 
+def add_architecture(commands: Any) -> argparse.ArgumentParser:
+    command = commands.add_parser("architecture", help=_("every layer of a known net, from its real modules"),
+                                  allow_abbrev=False)
+    command.add_argument("--net", default="resnet34", metavar="NET", help=_("resnet34, plain34, vgg19, cifar56 …"))
+    command.add_argument("--size", metavar="SIZE", help=_("pixels a side of the picture, by default the paper’s"))
+    command.add_argument("--classes", metavar="CLASSES", help=_("the number of classes, by default the paper’s"))
+    return command
+
+
 def add_operation(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--weights", metavar="FILE.safetensors", help=_("read the weights instead of training"))
     command.add_argument("--operation", metavar="OPERATION", help=", ".join(OPERATIONS))
     command.add_argument("--block", metavar="K", help=_("the block to operate on, counted from 0"))
     command.add_argument("--alpha", metavar="A", help=_("scale: what W[l+2] and b[l+2] are multiplied by, from 0 to 1"))
@@ -82,7 +95,7 @@ def add_operation(command: argparse.ArgumentParser) -> None:
 def read_options(options: argparse.Namespace) -> dict[str, Any]:
     """The settings: of the options, of the config file for what no option says, then of the weights' file."""
     values = parse_options(options, (*SETTINGS, *SHAPE_OPTIONS))
-    values = (read_file(options.config) if options.config else {}) | values
+    values = (read_file(options.config) if getattr(options, "config", None) else {}) | values
     if getattr(options, "weights", None) is not None:
         values = read_weights_config(options.weights) | values
     family = values.get("family")

@@ -891,3 +891,277 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+# ---------------------------------------------------------------------------------------------------- architectures
+
+# torchvision's nets by torchvision's names, and their plain twins.
+ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "plain18", "plain34", "vgg11", "vgg13",
+                 "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn", "resnext50_32x4d", "resnext101_32x8d",
+                 "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2")
+MIN_PICTURE = 32  # pixels: VGG halves a picture five times
+
+
+@dataclass(frozen=True)
+class BlockSpan:
+    """One residual block of a traced net: the layers `first` to `last`, counted from 0, those of its shortcut included.
+
+    `input` and `output` are the shapes of a[l] and a[l+2], per example.
+    """
+
+    first: int
+    last: int
+    shortcut: str  # "identity", "projection", "zero-pad" or "none"
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+
+    @property
+    def keeps_shape(self) -> bool:
+        return self.input == self.output
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A net as one forward pass of its modules showed it: every layer but the activations, in the order of the pass.
+
+    Beside those of `list_layers`, a layer's kind may be "norm". Layers with weights count, but those of shortcuts.
+    """
+
+    name: str
+    input: tuple[int, ...]
+    layers: tuple[Layer, ...]
+    blocks: tuple[BlockSpan, ...]
+
+    @property
+    def counted_layers(self) -> int:
+        return sum(layer.counted for layer in self.layers)
+
+    @property
+    def parameters(self) -> int:
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def multiply_adds(self) -> int:
+        return sum(layer.multiply_adds for layer in self.layers)
+
+    def stages(self) -> list[list[BlockSpan]]:
+        """The blocks in groups of equal output shape, input to output."""
+        groups: list[list[BlockSpan]] = []
+        for block in self.blocks:
+            if not groups or groups[-1][-1].output != block.output:
+                groups.append([])
+            groups[-1].append(block)
+        return groups
+
+    def to_jsonable(self) -> dict[str, Any]:
+        totals = {name: getattr(self, name) for name in ("counted_layers", "parameters", "multiply_adds")}
+        return dataclasses.asdict(self) | totals
+
+
+def read_architecture(name: Any) -> NetConfig | None:
+    """Check a net's name: the settings of "cifar20" or "cifar20-plain", None for torchvision's nets and their twins.
+
+    Raises `ConfigError` for any other name, and for a depth that is not 6n+2.
+    """
+    if isinstance(name, str) and name in ARCHITECTURES:
+        return None
+    depth, dash, kind = name.removeprefix("cifar").partition("-") if isinstance(name, str) else ("", "", "")
+    fits = str(name).startswith("cifar") and depth.isascii() and depth.isdigit() and len(depth) < 6
+    if not fits or (dash and kind != "plain"):
+        takes = N_("one of {allowed}, or cifar and its depth, such as cifar20, cifar56-plain or cifar1202")
+        raise ConfigError("net", name, takes, allowed=", ".join(ARCHITECTURES))
+    shortcut = "none" if kind else "zero-pad"
+    return NetConfig("conv", shortcut, int(depth), (16,), "batch")
+
+
+# ---------------------------------------------------------------------------------------------------- why it works
+
+
+@dataclass(frozen=True, eq=False)
+class PathsResult:
+    """The paths of a net of K blocks by length k, the number of branches on the way; (K+1,) float64 each.
+
+    `lengths` is C(K, k) (exact below 2^53; a plain net: one path, of length K); `path_norm` the norm ‖∂L/∂a[1]‖₂ along a
+    path of that length, per example, averaged over examples and paths; `gradient_norm_by_length` that times C(K, k).
+    Norms of vectors do not add up: these are no parts of a whole. `effective_length` is the mean length, weighted by
+    `gradient_norm_by_length`, NaN where all are 0. `sum_error` is the relative error of the sum of all path *vectors*
+    against the whole gradient, None for more than 8 blocks.
+    """
+
+    lengths: np.ndarray
+    path_norm: np.ndarray
+    gradient_norm_by_length: np.ndarray
+    effective_length: float
+    sum_error: float | None
+
+    def to_jsonable(self) -> dict[str, Any]:
+        """Lists and numbers; what is not finite becomes null."""
+        return _jsonable(self)
+
+
+@dataclass(frozen=True, eq=False)
+class SlopeResult:
+    """Gradients at the initial weights: `gradient` (L,) float64 is ‖∂L/∂a[l]‖₂ per example, input to output.
+
+    It is the geometric mean over the seeds. `slope` is its log10 change per block of two layers, walking from the output
+    back to the input: negative vanishes, positive explodes; `slopes` (seeds,) of each seed; `theory` what is expected
+    of a wide net, None where nothing is.
+    """
+
+    gradient: np.ndarray
+    slope: float
+    slopes: np.ndarray
+    theory: float | None
+
+    def to_jsonable(self) -> dict[str, Any]:
+        """Lists and numbers; what is not finite becomes null."""
+        return _jsonable(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Autocorrelation:
+    """How alike the gradients at neighbouring points are: `gradient` (seeds, points) is dy/dx at each x in [-2, 2].
+
+    `mean` (lags,) and `by_seed` (seeds, lags) are the autocorrelation of the mean-centred gradient at the lags 0, 1, …
+    points: 1 at lag 0, near 1 at lag 1 where gradients are smooth, near 0 where they are white noise. All float64.
+    """
+
+    gradient: np.ndarray
+    mean: np.ndarray
+    by_seed: np.ndarray
+
+    def to_jsonable(self) -> dict[str, Any]:
+        """Lists and numbers; what is not finite becomes null."""
+        return _jsonable(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Weights of a run on a plane about the last of them: `points` (n, 2), the last (0, 0), in units of the directions.
+
+    `directions` (2, P) span the plane; `explained` is the share of the squared distances from the last that lies in it,
+    0 to 1, NaN where nothing has moved. All float64.
+    """
+
+    points: np.ndarray
+    directions: np.ndarray
+    explained: float
+
+
+# ---------------------------------------------------------------------------------------------------- credit
+
+CREDIT_METHODS = ("conductance", "deep-lift", "integrated-gradients")
+MAP_METHODS = ("integrated-gradients", "occlusion", "grad-cam")
+BASELINES = ("zero", "mean")
+MAX_CREDIT_STEPS = 1000
+PRETRAINED = ("resnet18", "resnet34", "resnet50")
+
+
+@dataclass(frozen=True, eq=False)
+class CreditResult:
+    """What each block's shortcut and branch contributed to the target's logit: `shortcut` and `branch` (K,), input to
+    output, in units of the logit, signed, summed over units and averaged over `samples` examples.
+
+    Block by block their sum is `output_change`, logit(x) - logit(baseline), but for `completeness_error` (K,), |sum -
+    output_change| / |output_change|: 0 where both are 0. `shortcut` is NaN in a plain net. Never to be added across
+    blocks. Dhamdhere et al. 2018 (1805.12233); Sundararajan et al. 2017 (1703.01365).
+    """
+
+    method: str
+    samples: int
+    shortcut: np.ndarray
+    branch: np.ndarray
+    output_change: float
+    completeness_error: np.ndarray
+
+    def to_jsonable(self) -> dict[str, Any]:
+        """Lists and numbers; what is not finite becomes null. `blocks` is a list with one dict per block."""
+        rows = zip(self.shortcut, self.branch, self.completeness_error, strict=True)
+        blocks = [{"shortcut": float(s), "branch": float(b), "output_change": self.output_change,
+                   "completeness_error": float(e)} for s, b, e in rows]
+        return _jsonable({"method": self.method, "samples": self.samples, "blocks": blocks})
+
+
+@dataclass(frozen=True, eq=False)
+class AblationResult:
+    """What each block's branch is really worth, alone: the whole net's number minus that without the branch, (K,) each.
+
+    `logit` of the target's logit, averaged over the examples; `accuracy` of the share of them that is right, NaN for one
+    drawn by hand. NaN where a plain net's block cannot be dropped: it changes dimensions.
+    """
+
+    logit: np.ndarray
+    accuracy: np.ndarray
+
+    def to_jsonable(self) -> dict[str, Any]:
+        """Lists and numbers; what is not finite becomes null."""
+        return _jsonable(self)
+
+
+@dataclass(frozen=True, eq=False)
+class PictureCredit:
+    """torchvision's ResNet on a picture: the five likeliest classes with their probabilities, and for class `target` the
+    credit `map` (H, W) float32 of each pixel, summed over its colours. `random`: nobody trained these weights.
+    """
+
+    probabilities: tuple[tuple[str, float], ...]
+    target: int
+    target_name: str
+    map: np.ndarray
+    random: bool
+
+    def to_jsonable(self) -> dict[str, Any]:
+        """Lists and numbers; what is not finite becomes null."""
+        return _jsonable(self)
+
+
+def check_credit(method: str, allowed: tuple[str, ...], target: int | None, classes: int, steps: int) -> None:
+    """Raise `ConfigError` where there is no such method or class, or the number of steps is none."""
+    _choice("method", method, allowed)
+    _whole("steps", steps, 1, MAX_CREDIT_STEPS)
+    if target is not None:
+        _whole("target", target, 0, classes - 1)
+
+
+def check_baseline(baseline: str | int, data: DataShape) -> None:
+    """Raise `ConfigError` for what is neither "zero", "mean" nor the index of a held-out example."""
+    if isinstance(baseline, str):
+        _choice("baseline", baseline, BASELINES)
+    else:
+        _whole("baseline", baseline, 0, data.test - 1)
+
+
+def read_samples(samples: int | str | Source, dataset: str) -> Source | int | None:
+    """Which examples are meant: one, all of a class (its number), or all of the held-out part (None)."""
+    data = DATASETS[dataset]
+    if isinstance(samples, str):
+        kind, _, label = samples.partition(":")
+        if samples == "all":
+            return None
+        if kind == "class" and label.isascii() and label.isdigit() and int(label[:9]) < data.classes:
+            return int(label[:9])
+        raise ConfigError("samples", samples, N_("all, class: and a class from 0 to {high}, or the number of an example"),
+                          high=data.classes - 1)
+    if not isinstance(samples, Source):
+        _whole("samples", samples, 0, data.test - 1)
+        return Source(samples)
+    check_source(samples, dataset)
+    return samples
+
+
+def check_map(net: NetConfig, data: DataShape, method: str, window: int, stage: int) -> None:
+    """Raise `ConfigError` where Grad-CAM has no picture to look at, or a window or a stage is none of the net's."""
+    _whole("window", window, 1, max(data.shape))
+    if method == "grad-cam":
+        if net.family != "conv":
+            raise ConfigError("method", method, N_("grad-cam only in a convolutional net: a dense one keeps no places"))
+        _whole("stage", stage, 0, len(net.stage_widths) - 1)
+
+
+def check_pretrained(name: str) -> None:
+    _choice("net", name, PRETRAINED)
+
+
+def check_picture_map(window: int, stage: int) -> None:
+    _whole("window", window, 1, 224)
+    _whole("stage", stage, 0, 3)

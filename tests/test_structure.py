@@ -31,7 +31,11 @@ ONLY_IN = {"torch": {"lab"}, "captum": {"lab"}, "sklearn": {"lab"}, "safetensors
 # Middle modules of lab know the nets, not each other; `experiments` composes them.
 LAB = {"datasets": set(), "nets": set(), "dense": {"nets"}, "train": {"nets", "dense"}, "probes": {"nets", "datasets"},
        "surgery": {"nets", "datasets"}, "weights": {"nets"}, "glass": {"nets"}, "dimensions": {"nets"},
-       "experiments": {"datasets", "nets", "train", "probes", "surgery", "weights", "glass", "dimensions"}}
+       "architecture": {"nets"}, "credit": {"nets"}, "pretrained": {"nets"},
+       "paths": {"nets"}, "shattering": {"nets"}, "landscape": {"nets"},
+       "experiments": {"datasets", "nets", "train", "probes", "surgery", "weights", "glass", "dimensions",
+                       "architecture", "paths", "shattering", "landscape",
+                       "credit", "pretrained"}}
 
 
 def find_imports(path: Path, top_only: bool = False) -> set[str]:

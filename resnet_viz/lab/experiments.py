@@ -6,43 +6,66 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_viz.lab import dimensions, glass, probes, surgery, weights
+from resnet_viz.lab import dimensions, glass, landscape, paths, probes, shattering, surgery, weights
 from resnet_viz.lab.datasets import Data, load_data
 from resnet_viz.lab.dimensions import add_unequal
 from resnet_viz.lab.nets import Net
 from resnet_viz.lab.train import Trainer, get_trainer, make_state, set_up_process
 from resnet_viz.records import (
+    CREDIT_METHODS,
     DATASETS,
+    MAP_METHODS,
     N_,
     WEIGHT_OPERATIONS,
+    AblationResult,
+    Architecture,
+    Autocorrelation,
     BlockEffect,
     BlockView,
     ConfigError,
+    CreditResult,
+    DataShape,
     Frame,
     Lane,
+    NetConfig,
     Operation,
     OperationResult,
+    PathsResult,
+    PictureCredit,
     ProjectionView,
+    SlopeResult,
     Source,
     State,
+    TrainConfig,
+    Trajectory,
+    check_baseline,
+    check_credit,
+    check_map,
+    check_picture_map,
     check_source,
     check_view,
     list_targets,
+    read_samples,
 )
 
 PROBE_EVERY = 10  # steps; the held-out set costs as much as a training step, so not at each
 GRADIENT_BATCH = 128
+SPLITS = ("train", "test")
+STATISTICS = ("stored", "batch")  # of BatchNorm
 
 __all__ = ["advance", "edit_state", "finish", "load_weights", "make_state", "measure", "measure_cumulative",
            "measure_each_block", "measure_operation", "measure_projections", "open_block", "save_weights",
-           "add_unequal"]
+           "add_unequal", "trace_architecture", "trace_net",
+           "make_directions", "measure_autocorrelation", "measure_landscape_point", "measure_landscape_rows",
+           "measure_paths", "measure_responses", "measure_slopes", "project_trajectory",
+           "measure_ablation", "measure_credit", "measure_input_credit", "measure_picture", "measure_picture_blocks"]
 
 
 def advance(state: State, steps: int, lane: Lane | None = None) -> tuple[State, Frame]:
@@ -261,3 +284,232 @@ def load_weights(path: str, lane: Lane, dataset: str, seed: int) -> State:
     state, trainer = _load(make_state(lane, dataset, seed), None)
     weights.read_weights(trainer.module, path)
     return trainer.save(state, 0)
+
+
+# ---------------------------------------------------------------------------------------------------- architectures
+# torchvision takes a second to import, and only these two want it.
+
+
+def trace_architecture(name: str, size: int | None = None, classes: int | None = None) -> Architecture:
+    """A net by its name, layer by layer, from its real modules."""
+    from resnet_viz.lab import architecture
+
+    return architecture.trace_architecture(name, size, classes)
+
+
+def trace_net(net: NetConfig, data: DataShape, name: str = "own") -> Architecture:
+    """One of our own nets, layer by layer, from its real modules."""
+    from resnet_viz.lab import architecture
+
+    return architecture.trace_net(net, data, name)
+
+
+# ---------------------------------------------------------------------------------------------------- why it works
+
+
+def measure_paths(state: State, samples_per_length: int = 20, seed: int = 0, count: int = 16) -> PathsResult:
+    """Gradient by length of path on the first `count` held-out examples, in evaluation mode."""
+    data = load_data(state.dataset)
+    module = _load(state, None)[1].module
+    return paths.measure_paths(module, data.test_x[:count], data.test_y[:count], samples_per_length, seed)
+
+
+def measure_slopes(net: NetConfig, dataset: str = "digits", seeds: Sequence[int] = (0, 1, 2),
+                   batch: int = 128) -> SlopeResult:
+    """Gradient norms at the initial weights, in training mode on each seed's first batch of `batch` examples."""
+    lane, rows = Lane(net, TrainConfig(batch_size=batch)), []
+    for seed in seeds:
+        found = measure(make_state(lane, dataset, seed)).gradient.astype(float)
+        rows.append(found[0] if len(found) else np.full(net.depth - 1, np.nan))
+    slopes = np.array([shattering.measure_slope(row, net.blocks) for row in rows])
+    with np.errstate(divide="ignore"):
+        gradient = np.exp(np.log(np.stack(rows)).mean(0))
+    return SlopeResult(gradient, float(slopes.mean()), slopes, shattering.find_theory(net))
+
+
+def measure_autocorrelation(depth: int, residual: bool, batch_norm: bool = True, branch_scale: float = 1.0,
+                            seeds: int = 10, points: int = 256) -> Autocorrelation:
+    """Whether gradients shatter, of random nets y = f(x): see `shattering.measure_autocorrelation`."""
+    set_up_process()
+    return shattering.measure_autocorrelation(depth, residual, batch_norm, branch_scale, seeds, points)
+
+
+def measure_responses(state: State) -> np.ndarray:
+    """The standard deviation of each layer's output on the held-out part: (depth - 1,), input to output."""
+    return shattering.measure_responses(_load(state, None)[1].module, load_data(state.dataset).test_x)
+
+
+def make_directions(state: State, seed: int) -> np.ndarray:
+    """Two random filter-normalised directions of a state's weights: (2, P) float32."""
+    return landscape.make_directions(_load(state, None)[1].module, seed)
+
+
+def _prepare_landscape(state: State, directions: np.ndarray | int, split: str,
+                       statistics: str) -> tuple[Net, np.ndarray, Tensor, Tensor]:
+    for name, value, allowed in (("split", split, SPLITS), ("statistics", statistics, STATISTICS)):
+        if value not in allowed:
+            raise ConfigError(name, value, N_("one of {allowed}"), allowed=", ".join(allowed))
+    module, data = _load(state, None)[1].module, load_data(state.dataset)
+    plane = landscape.make_directions(module, directions) if isinstance(directions, int) else directions
+    return module, plane, *((data.x, data.y) if split == "train" else (data.test_x, data.test_y))
+
+
+def measure_landscape_rows(state: State, directions: np.ndarray | int, xs: Sequence[float], ys: Sequence[float],
+                           split: str = "train", statistics: str = "stored") -> np.ndarray:
+    """The loss at θ + xs[j]·d1 + ys[i]·d2, on the "train" or "test" part: (len(ys), len(xs)) float64.
+
+    `directions` (2, P), or a seed of random ones; `statistics`: BatchNorm's "stored" ones, or those of the "batch".
+    """
+    module, plane, x, y = _prepare_landscape(state, directions, split, statistics)
+    return landscape.measure_rows(module, plane, xs, ys, x, y, statistics)
+
+
+def measure_landscape_point(state: State, directions: np.ndarray | int, u: float, v: float, split: str = "train",
+                            statistics: str = "stored") -> float:
+    """The loss at θ + u·d1 + v·d2 by the module itself: the plain way, to check the fast one by."""
+    module, plane, x, y = _prepare_landscape(state, directions, split, statistics)
+    return float(landscape.measure_rows_plainly(module, plane, [u], [v], x, y, statistics)[0, 0])
+
+
+def project_trajectory(states: Sequence[State], directions: np.ndarray | str = "pca") -> Trajectory:
+    """The weights of a run's states on the plane of `directions` (2, P) about the last; "pca" finds the principal ones.
+
+    Principal directions leave γ and β out, as random ones do, so that the landscape on their plane is the fast one.
+    """
+    flats = [state.weights for state in states]
+    if isinstance(directions, str):
+        still = landscape.list_norms(_load(states[-1], None)[1].module)
+        directions = landscape.find_principal_directions(flats, still)
+    points, explained = landscape.project(flats, directions)
+    return Trajectory(points, np.asarray(directions, float), explained)
+
+
+# ---------------------------------------------------------------------------------------------------- credit
+# captum and torchvision take a second to import, and only these want them.
+
+
+def measure_credit(state: State, method: str = "conductance", baseline: str | int = "zero",
+                   samples: int | str | Source = "all", target: int | None = None, steps: int = 50) -> CreditResult:
+    """What each block's shortcut and branch contributed to the target's logit, against a baseline.
+
+    `samples` is the number of a held-out example, "class:K", "all", or a `Source`; `baseline` "zero" (an empty picture, or
+    the origin), "mean" (of the training part) or the number of a held-out example; `target` a class, or None for the
+    one that the net chooses for each example. `steps` is not for "deep-lift". Raises `ConfigError`.
+    """
+    from resnet_viz.lab import credit
+
+    check_credit(method, CREDIT_METHODS, target, DATASETS[state.dataset].classes, steps)
+    module = _load(state, None)[1].module
+    x, _ = _take_samples(samples, state.dataset)
+    base = _take_baseline(baseline, state.dataset).expand_as(x)
+    chosen = credit.choose_target(module, x, target)
+    return _split(credit, module, credit.list_cuts(module), method, x, base, chosen, steps)
+
+
+def _split(credit: Any, module: Any, cuts: list, method: str, x: Tensor, base: Tensor, target: Tensor,
+           steps: int) -> CreditResult:
+    shortcut, branch = credit.split_credit(module, cuts, method, x, base, target, steps).numpy()
+    change = (credit.read_logits(module, x, target) - credit.read_logits(module, base, target)).mean().item()
+    gap = np.abs(np.nan_to_num(shortcut) + branch - change)
+    error = np.divide(gap, abs(change), out=np.where(gap == 0, 0.0, np.inf), where=change != 0)
+    return CreditResult(method, len(x), shortcut, branch, change, error)
+
+
+def _take_samples(samples: int | str | Source, dataset: str) -> tuple[Tensor, Tensor | None]:
+    """Examples (N, *shape) and their classes (N,), None of a drawn one."""
+    chosen, data = read_samples(samples, dataset), load_data(dataset)
+    if isinstance(chosen, Source):
+        x, label = _read_source(chosen, data)
+        return x, None if label is None else torch.tensor([label])
+    index = torch.arange(len(data.test_y)) if chosen is None else (data.test_y == chosen).nonzero()[:, 0]
+    return data.test_x[index], data.test_y[index]
+
+
+def _take_baseline(baseline: str | int, dataset: str) -> Tensor:
+    """(1, *shape), standardised: "zero" is 0 in the data's own units."""
+    data = load_data(dataset)
+    check_baseline(baseline, DATASETS[dataset])
+    if baseline == "zero":
+        return data.standardise(np.zeros((1, *data.x.shape[1:])))
+    return data.x.mean(0, keepdim=True) if baseline == "mean" else data.test_x[baseline : baseline + 1]
+
+
+def measure_ablation(state: State, samples: int | str | Source = "all", target: int | None = None) -> AblationResult:
+    """What is lost when one block's branch is dropped (in a plain net the whole block), each alone; nothing is changed.
+
+    `target` None is the class that the whole net chooses for each example. Beside `measure_credit`: a credit is a part
+    of a sum, this is a difference of two nets, and they need not agree.
+    """
+    from resnet_viz.lab import credit
+
+    check_credit("conductance", CREDIT_METHODS, target, DATASETS[state.dataset].classes, 1)
+    x, y = _take_samples(samples, state.dataset)
+    result, chosen = np.full((2, state.lane.net.blocks), np.nan), None
+
+    def look(operations: list[Operation]) -> np.ndarray:
+        nonlocal chosen
+        with _operate(state, operations, False) as module:
+            chosen = credit.choose_target(module, x, target) if chosen is None else chosen
+            right = np.nan if y is None else (credit.choose_target(module, x, None) == y).double().mean().item()
+            return np.array([credit.read_logits(module, x, chosen).mean().item(), right])
+
+    whole = look([])
+    for k in list_targets("lesion", state.lane.net):
+        result[:, k] = whole - look([Operation("lesion", k)])
+    return AblationResult(*result)
+
+
+def measure_input_credit(state: State, method: str = "integrated-gradients", source: Source = Source(),
+                         target: int | None = None, baseline: str | int = "zero", steps: int = 50, window: int = 2,
+                         stage: int = 0) -> np.ndarray:
+    """Credit of each number of one example for the target's logit: float32 of the example's shape; nothing is changed.
+
+    `window` is the side of what "occlusion" hides, in pixels; "grad-cam" looks at the last block of `stage`, counted from
+    0. For the rest see `measure_credit`. Raises `ConfigError`, for Grad-CAM in a dense net among others.
+    """
+    from resnet_viz.lab import credit
+
+    net, data = state.lane.net, DATASETS[state.dataset]
+    check_credit(method, MAP_METHODS, target, data.classes, steps)
+    check_map(net, data, method, window, stage)
+    module = _load(state, None)[1].module
+    x, _ = _take_samples(source, state.dataset)
+    last = [k for k, at in enumerate(net.block_stages()) if at == stage]
+    layer = module.blocks[last[-1]] if method == "grad-cam" else None
+    chosen = credit.choose_target(module, x, target)
+    base = _take_baseline(baseline, state.dataset)
+    return credit.map_credit(module, method, x, base, chosen, steps, window, layer).numpy()
+
+
+def measure_picture(model: Any, picture: np.ndarray, method: str = "integrated-gradients", target: int | None = None,
+                    steps: int = 20, window: int = 32, stage: int = 3) -> PictureCredit:
+    """What a `pretrained.Pretrained` sees in a picture of `pretrained.decode_picture`, and where; the baseline is black.
+
+    `target` None is its likeliest class. Occlusion's windows overlap by half.
+    """
+    from resnet_viz.lab import credit, pretrained
+
+    set_up_process()
+    check_credit(method, MAP_METHODS, target, len(model.classes), steps)
+    check_picture_map(window, stage)
+    x, base = pretrained.prepare(picture), pretrained.prepare(np.zeros_like(picture))
+    with torch.no_grad():
+        likely = model.module(x)[0].softmax(0).topk(5)
+    chosen = int(likely.indices[0]) if target is None else target
+    found = credit.map_credit(model.module, method, x, base, torch.tensor([chosen]), steps, window, model.last_block(stage))
+    plane = found[0] if method == "grad-cam" else found.sum(0)
+    top = tuple((model.classes[i], p) for p, i in zip(likely.values.tolist(), likely.indices.tolist(), strict=True))
+    return PictureCredit(top, chosen, model.classes[chosen], plane.numpy(), model.random)
+
+
+def measure_picture_blocks(model: Any, picture: np.ndarray, method: str = "conductance", target: int | None = None,
+                           steps: int = 20) -> CreditResult:
+    """Credit of every block's shortcut and branch in a `pretrained.Pretrained`, on one picture; the baseline is black."""
+    from resnet_viz.lab import credit, pretrained
+
+    set_up_process()
+    check_credit(method, CREDIT_METHODS, target, len(model.classes), steps)
+    x, base = pretrained.prepare(picture), pretrained.prepare(np.zeros_like(picture))
+    cuts = [credit.Cut(block.shortcut, block.branch) for block in model.blocks]
+    chosen = credit.choose_target(model.module, x, target)
+    return _split(credit, model.module, cuts, method, x, base, chosen, steps)

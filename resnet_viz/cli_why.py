@@ -1,0 +1,142 @@
+"""The commands that ask why it works: `credit`, `paths`, `gradients` and `landscape`, on a net as `operate` takes it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from typing import Any
+
+from resnet_viz.records import (
+    BASELINES,
+    CREDIT_METHODS,
+    INITS,
+    N_,
+    NORMS,
+    ConfigError,
+    RaceConfig,
+    State,
+    parse_field,
+)
+from resnet_viz.text import _
+
+MAX_GRID = 101
+STATISTICS = ("stored", "batch")
+
+
+def add_why(commands: Any) -> list[argparse.ArgumentParser]:
+    """The four parsers with the options of their own; all values stay text, for `records` to judge."""
+    credit = commands.add_parser("credit", allow_abbrev=False,
+                                 help=_("how much came through each block’s shortcut, how much through its branch"))
+    credit.add_argument("--method", default=CREDIT_METHODS[0], metavar="METHOD", help=", ".join(CREDIT_METHODS))
+    credit.add_argument("--baseline", default=BASELINES[0], metavar="BASELINE",
+                        help=_("zero, mean, or the number of a held-out example"))
+    credit.add_argument("--samples", default="all", metavar="SAMPLES",
+                        help=_("all, class:K, or the number of a held-out example"))
+    credit.add_argument("--target", metavar="CLASS",
+                        help=_("the class whose logit is explained; by default the net’s choice"))
+    credit.add_argument("--credit-steps", default="50", metavar="N", help=_("steps from the baseline to the example"))
+    paths = commands.add_parser("paths", help=_("the paths of the unravelled net, and the gradient along them"),
+                                allow_abbrev=False)
+    paths.add_argument("--samples-per-length", default="20", metavar="N", help=_("paths drawn of each length"))
+    gradients = commands.add_parser("gradients", help=_("gradients at the initial weights, and how they shatter"),
+                                    allow_abbrev=False)
+    gradients.add_argument("--seeds", default="10", metavar="N", help=_("random nets for the autocorrelation"))
+    landscape = commands.add_parser("landscape", help=_("the loss on a random plane through the weights"),
+                                    allow_abbrev=False)
+    landscape.add_argument("--grid", default="11", metavar="N", help=_("points a side"))
+    landscape.add_argument("--range", default="1", metavar="R", help=_("from −R to R along either direction"))
+    landscape.add_argument("--statistics", default=STATISTICS[0], metavar="STATISTICS",
+                           help=_("BatchNorm’s statistics: stored or batch"))
+    return [credit, paths, gradients, landscape]
+
+
+def read_whole(name: str, text: str, low: int, high: int) -> int:
+    value = parse_field("steps", text)
+    if not isinstance(value, int) or not low <= value <= high:
+        raise ConfigError(name, value, N_("a whole number from {low} to {high}"), low=low, high=high)
+    return value
+
+
+def read_choice(text: str) -> str | int:
+    """The number of an example, or a word."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else text
+
+
+def check_why(options: argparse.Namespace, race: RaceConfig) -> None:
+    """Raise for what cannot be used before anything is trained."""
+    if options.command == "paths":
+        read_whole("samples_per_length", options.samples_per_length, 1, 1000)
+    elif options.command == "gradients":
+        read_whole("seeds", options.seeds, 1, 100)
+    elif options.command == "landscape":
+        read_whole("grid", options.grid, 1, MAX_GRID)
+        read_range(options.range)
+        if options.statistics not in STATISTICS:
+            raise ConfigError("statistics", options.statistics, N_("one of {allowed}"), allowed=", ".join(STATISTICS))
+    else:
+        read_whole("credit_steps", options.credit_steps, 1, 1000)
+        if options.method not in CREDIT_METHODS:
+            raise ConfigError("method", options.method, N_("one of {allowed}"), allowed=", ".join(CREDIT_METHODS))
+        if options.target is not None:
+            read_whole("target", options.target, 0, race.data.classes - 1)
+
+
+def read_range(text: str) -> float:
+    value = parse_field("lr", text)
+    if not isinstance(value, float) or not 0 < value <= 10:
+        raise ConfigError("range", value, N_("a number from {low} to {high}"), low=0, high=10)
+    return value
+
+
+def measure_why(options: argparse.Namespace, race: RaceConfig, state: State | None) -> dict[str, Any]:
+    """What the command prints of a net; `gradients` needs no trained one."""
+    from resnet_viz.lab import experiments
+
+    if options.command == "credit":
+        target = None if options.target is None else int(options.target)
+        result = experiments.measure_credit(state, options.method, read_choice(options.baseline),
+                                            read_choice(options.samples), target, int(options.credit_steps))
+        return result.to_jsonable()
+    if options.command == "paths":
+        found = experiments.measure_paths(state, int(options.samples_per_length), race.seed).to_jsonable()
+        return found | {"lengths": [int(count) for count in found["lengths"]]}
+    return measure_gradients(race, options) if options.command == "gradients" else measure_landscape(state, options)
+
+
+def measure_gradients(race: RaceConfig, options: argparse.Namespace) -> dict[str, Any]:
+    """The net's slopes beside the theory, those of every init and norm with and without shortcuts, and autocorrelation."""
+    from resnet_viz.lab import experiments
+
+    net = race.lanes[0].net
+    own = experiments.measure_slopes(net, race.dataset)
+    table = []
+    for init in INITS:
+        for norm in NORMS:
+            for skip in (False, True):
+                other = replace(net, norm=norm, init=init, skip=skip)
+                found = experiments.measure_slopes(other, race.dataset).to_jsonable()
+                table.append({"init": init, "norm": norm, "residual": other.residual, "slope": found["slope"],
+                              "theory": found["theory"]})
+    smooth = experiments.measure_autocorrelation(net.depth, net.residual, net.norm == "batch", seeds=int(options.seeds))
+    own = own.to_jsonable()
+    return {"slopes": own["slopes"], "slope": own["slope"], "theory": own["theory"], "gradient": own["gradient"],
+            "table": table, "autocorrelation": smooth.to_jsonable()["mean"]}
+
+
+def measure_landscape(state: State, options: argparse.Namespace) -> dict[str, Any]:
+    """The loss on the training part over a square grid about the net, and the net's own, which stands at the centre."""
+    import numpy as np
+
+    from resnet_viz.lab import experiments
+
+    started = time.perf_counter()
+    ticks = np.linspace(-1, 1, int(options.grid)) * read_range(options.range)
+    directions = experiments.make_directions(state, state.seed)
+    loss = experiments.measure_landscape_rows(state, directions, ticks, ticks, "train", options.statistics)
+    seconds = time.perf_counter() - started
+    centre = experiments.measure_landscape_rows(state, directions, [0.0], [0.0], "train", options.statistics)[0, 0]
+    finite = [[float(value) if np.isfinite(value) else None for value in row] for row in loss]
+    return {"loss": finite, "ticks": ticks.tolist(), "centre_loss": float(centre),
+            "net_loss": experiments.measure_landscape_point(state, directions, 0.0, 0.0, "train", options.statistics),
+            "seconds": seconds}

@@ -1,0 +1,105 @@
+"""The unravelled net: its 2^K paths, and how much gradient comes along those of each length. Veit et al. 2016 (1605.06431).
+
+Each block is passed either through its branch or through its shortcut, so K blocks have 2^K paths, C(K, k) of them
+through k branches. The forward pass is always whole; on the way back each row of a batch has gates of its own, and many
+paths are one backward pass. All in double precision and in evaluation mode.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from resnet_viz.lab.nets import Net
+from resnet_viz.records import PathsResult
+
+MAX_SUMMED = 8  # blocks; the vectors of all paths are added up to here
+MAX_ROWS = 512  # of a batch: examples times paths
+
+
+def measure_paths(module: Net, x: Tensor, y: Tensor, samples_per_length: int, seed: int) -> PathsResult:
+    """Gradient by length of path, at a[1], the input of the stack of blocks, on the examples (x, y): see `PathsResult`.
+
+    For each length k, `samples_per_length` paths drawn at random, or all C(K, k) where there are no more than that.
+    """
+    net, blocks = module.config, module.config.blocks
+    module = copy.deepcopy(module).double().eval().requires_grad_(False)
+    lengths = count_lengths(blocks, net.residual)
+    norms, rng = np.zeros(blocks + 1), np.random.default_rng(seed)
+    for k in np.flatnonzero(lengths):
+        takes = draw_paths(blocks, int(k), samples_per_length, rng)
+        norms[k] = trace_paths(module, x, y, takes).norm(dim=2).mean().item()
+    totals = norms * lengths
+    total = totals.sum()
+    effective = float((np.arange(blocks + 1) * totals).sum() / total) if total > 0 else math.nan
+    error = measure_sum_error(module, x, y) if blocks <= MAX_SUMMED else None
+    return PathsResult(lengths, norms, totals, effective, error)
+
+
+def count_lengths(blocks: int, residual: bool) -> np.ndarray:
+    """How many paths there are through k = 0 … K branches: (K+1,) float64. A plain net has one, through all."""
+    counts = [math.comb(blocks, k) for k in range(blocks + 1)] if residual else [0] * blocks + [1]
+    return np.array(counts, float)
+
+
+def draw_paths(blocks: int, length: int, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Which blocks a path takes the branch of, `length` of them: (S, K) bool. All such paths where they are few."""
+    if math.comb(blocks, length) <= samples:
+        chosen = list(itertools.combinations(range(blocks), length))
+    else:
+        chosen = [tuple(rng.permutation(blocks)[:length]) for _ in range(samples)]
+    takes = np.zeros((len(chosen), blocks), bool)
+    for row, index in zip(takes, chosen, strict=True):
+        row[list(index)] = True
+    return takes
+
+
+def trace_paths(module: Net, x: Tensor, y: Tensor, takes: np.ndarray | None) -> Tensor:
+    """∂L/∂a[1] of each example's own loss along each path: (S, B, D). Without `takes` the whole gradient: (1, B, D).
+
+    The shortcut's gradient is stopped where a path takes the branch, and the branch's where it does not.
+    """
+    with torch.no_grad():
+        start = module.stem(x.double() if module.config.family == "conv" else x.double().flatten(1))
+    count = 1 if takes is None else len(takes)
+    found = []
+    for part in range(0, count, step := max(1, MAX_ROWS // len(x))):
+        paths = min(step, count - part)
+        gates = None if takes is None else torch.from_numpy(takes[part : part + paths]).repeat_interleave(len(x), 0)
+        a = first = start.repeat(paths, *[1] * (start.dim() - 1)).requires_grad_()
+        for k, block in enumerate(module.blocks):
+            a = _run_block(block, a, None if gates is None else gates[:, k])
+        loss = F.cross_entropy(module.head(a), y.repeat(paths), reduction="sum")
+        found.append(torch.autograd.grad(loss, first)[0].flatten(1).unflatten(0, (paths, len(x))))
+    return torch.cat(found)
+
+
+def _run_block(block: torch.nn.Module, a: Tensor, gate: Tensor | None) -> Tensor:
+    """a[l+2], whatever the gates (B,): they open the branch, or else the shortcut, to the gradient alone."""
+    _, branch = block.run_branch(a)
+    if not block.skip:
+        out = branch
+    else:
+        shortcut = block.shortcut(a)
+        if gate is not None:
+            gate = gate.view(-1, *[1] * (a.dim() - 1))
+            branch = torch.where(gate, branch, branch.detach())
+            shortcut = torch.where(gate, shortcut.detach(), shortcut)
+        out = branch + shortcut
+    return out if block.order == "pre" else block.g2(out)
+
+
+def measure_sum_error(module: Net, x: Tensor, y: Tensor) -> float:
+    """‖Σ of all path vectors - ∂L/∂a[1]‖ / ‖∂L/∂a[1]‖, over all examples together; 0 where both are 0."""
+    blocks = module.config.blocks
+    takes = np.array(list(itertools.product((False, True), repeat=blocks)))
+    takes = takes if module.config.residual else takes[-1:]
+    whole = trace_paths(module, x, y, None)[0]
+    gap, norm = (trace_paths(module, x, y, takes).sum(0) - whole).norm().item(), whole.norm().item()
+    return gap / norm if norm > 0 else gap

@@ -1,0 +1,132 @@
+"""The unravelled net: path vectors add up to the gradient, and what is counted is what there is."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from resnet_viz.lab import paths
+from resnet_viz.lab.datasets import load_data
+from resnet_viz.lab.experiments import advance, make_state, measure_paths
+from resnet_viz.lab.nets import build_net
+from resnet_viz.records import DATASETS, Lane, NetConfig, TrainConfig
+
+torch.set_num_threads(1)
+NET = NetConfig(depth=14, width=(16,))  # six blocks
+SHAPES = [("dense", "identity", (16,)), ("dense", "zero-pad", (8, 12)), ("dense", "projection", (12, 16)),
+          ("dense", "projection-all", (8,)), ("conv", "zero-pad", (3,)), ("conv", "projection", (3,))]
+
+
+def make_inputs(net: NetConfig, seed: int = 0) -> tuple:
+    module, data = build_net(net, DATASETS["digits"], seed).double().eval(), load_data("digits")
+    return module, data.test_x[:4].double(), data.test_y[:4]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from(SHAPES), st.sampled_from(["none", "batch"]), st.sampled_from(["post", "pre"]),
+       st.booleans(), st.integers(0, 10**6))
+def test_path_vectors_add_up_to_the_gradient(shape, norm, order, skip, seed):
+    """All 2^6 of them (conv: also six blocks, depth 14), to 1e-12 in double; of a plain net the only one."""
+    family, shortcut, width = shape
+    net = NetConfig(family, shortcut, 14, width, norm, "default", order, skip)
+    assert net.blocks == 6
+    assert paths.measure_sum_error(*make_inputs(net, seed)) < 1e-12
+
+
+def test_sum_lacks_a_path_that_is_left_out():
+    """So that the law above can fail: without the path of shortcuts alone the sum is off."""
+    module, x, y = make_inputs(NET)
+    takes = paths.draw_paths(6, 0, 1, np.random.default_rng(0))
+    whole = paths.trace_paths(module, x, y, None)
+    assert paths.trace_paths(module, x, y, takes).norm() / whole.norm() > 0.1
+
+
+def test_whole_gradient_is_autograds():
+    module, x, y = make_inputs(replace(NET, norm="batch"))
+    a = module.stem(x.flatten(1)).detach().requires_grad_()
+    out = a
+    for block in module.blocks:
+        out = block(out)
+    gradient, = torch.autograd.grad(F.cross_entropy(module.head(out), y, reduction="sum"), a)
+    assert torch.allclose(paths.trace_paths(module, x, y, None)[0], gradient, rtol=1e-12, atol=0)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**6 - 1))
+def test_path_is_the_chain_of_its_jacobians(bits):
+    """Along one path: back through W of each branch that it takes, and through g of each sum."""
+    module, x, y = make_inputs(NET)
+    take = np.array([bool(bits >> k & 1) for k in range(6)])
+    a, stages = module.stem(x.flatten(1)), []
+    for block in module.blocks:
+        a1, branch = block.run_branch(a)
+        out = torch.relu(branch + a)
+        stages.append((block, a1 > 0, out > 0))
+        a = out
+    probabilities = module.head(a).softmax(1)
+    vector = (probabilities - F.one_hot(y, 10)) @ module.head.layer.weight
+    for (block, first, last), through in zip(reversed(stages), take[::-1], strict=True):
+        vector = vector * last
+        if through:
+            vector = ((vector @ block.layer2.weight) * first) @ block.layer1.weight
+    found = paths.trace_paths(module, x, y, take[None])[0]
+    assert torch.allclose(found, vector, rtol=1e-10, atol=1e-15)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 60), st.booleans())
+def test_lengths_are_binomial(blocks, residual):
+    lengths = paths.count_lengths(blocks, residual)
+    expected = [math.comb(blocks, k) for k in range(blocks + 1)] if residual else [0] * blocks + [1]
+    assert lengths.tolist() == [float(count) for count in expected]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 20), st.integers(1, 30), st.data())
+def test_drawn_paths_have_their_length(blocks, samples, data):
+    length = data.draw(st.integers(0, blocks))
+    takes = paths.draw_paths(blocks, length, samples, np.random.default_rng(0))
+    assert (takes.sum(1) == length).all()
+    assert len(takes) == min(samples, math.comb(blocks, length))
+
+
+def test_most_paths_of_veits_net():
+    """Veit et al. 2016, section 4.1: over 95 % of the paths of 54 blocks are 19 to 35 long."""
+    lengths = paths.count_lengths(54, True)
+    assert lengths[19:36].sum() / lengths.sum() > 0.95
+
+
+def test_plain_net_has_one_path():
+    result = measure_paths(make_state(Lane(replace(NET, skip=False)), "digits", 0))
+    assert result.effective_length == pytest.approx(6)
+    assert np.flatnonzero(result.gradient_norm_by_length).tolist() == [6]
+    assert result.sum_error == 0
+
+
+def test_result_is_what_it_says_and_the_state_is_not_changed():
+    state, _ = advance(make_state(Lane(replace(NET, norm="batch"), TrainConfig(batch_size=64)), "digits", 0), 3)
+    kept = [array.copy() for array in (state.weights, state.buffers, state.moments)]
+    result, again = measure_paths(state, 5, 1), measure_paths(state, 5, 1)
+    assert np.array_equal(result.path_norm, again.path_norm)
+    assert np.allclose(result.gradient_norm_by_length, result.lengths * result.path_norm)
+    weights = result.gradient_norm_by_length
+    assert result.effective_length == pytest.approx((np.arange(7) * weights).sum() / weights.sum())
+    assert result.sum_error < 1e-12
+    assert all(np.array_equal(a, b) for a, b in zip(kept, (state.weights, state.buffers, state.moments), strict=True))
+
+
+def test_no_sum_for_many_blocks():
+    assert measure_paths(make_state(Lane(NetConfig(depth=20, width=(8,))), "digits", 0), 2, count=2).sum_error is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_gradient_comes_along_short_paths(seed):
+    """Claim (Veit et al., section 4.3), at the default init: the effective length is far below K/2 of most paths."""
+    result = measure_paths(make_state(Lane(NetConfig(depth=42)), "digits", seed), 10, count=8)
+    assert result.effective_length < 7  # of 20 blocks; most paths are 10 long
+    assert (np.diff(np.log(result.path_norm)) < 0).mean() > 0.9  # each branch costs
