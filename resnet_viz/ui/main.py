@@ -8,8 +8,8 @@ import streamlit as st
 
 from resnet_viz.engine.hub import BusyError, hub
 from resnet_viz.text import LANGUAGES, _, choose_language, sentence, use_language
-from resnet_viz.ui.views import block, decay, dimensions, operations, race
 from resnet_viz.ui.session import start_session
+from resnet_viz.ui.views import architecture, block, credit, decay, dimensions, gradients, operations, paths, race
 
 ASSETS = Path(__file__).parents[2] / "assets"
 
@@ -21,15 +21,25 @@ if hub.loop is None:
     st.stop()
 start_session()
 st.html(ASSETS / "page.css")
-pages = [
-    st.Page(race.show_page, title=_("Race"), url_path="race", icon=":material/flag:", default=True),
-    st.Page(block.show_page, title=_("One block"), url_path="block", icon=":material/search:"),
-    st.Page(operations.show_page, title=_("Operations"), url_path="operations", icon=":material/healing:"),
-    st.Page(decay.show_page, title=_("Weight decay"), url_path="decay", icon=":material/trending_down:"),
-    st.Page(dimensions.show_page, title=_("Dimensions"), url_path="dimensions", icon=":material/straighten:"),
-]
-st.session_state["pages"] = {page.url_path or "race": page for page in pages}  # the default page's address is empty
-page = st.navigation(pages, position="top")
+sections = {
+    "": [st.Page(race.show_page, title=_("Race"), url_path="race", icon=":material/flag:", default=True)],
+    _("Surgery"): [
+        st.Page(block.show_page, title=_("One block"), url_path="block", icon=":material/search:"),
+        st.Page(operations.show_page, title=_("Operations"), url_path="operations", icon=":material/healing:"),
+        st.Page(decay.show_page, title=_("Weight decay"), url_path="decay", icon=":material/trending_down:"),
+        st.Page(dimensions.show_page, title=_("Dimensions"), url_path="dimensions", icon=":material/straighten:"),
+    ],
+    _("Why it works"): [
+        st.Page(credit.show_page, title=_("Credit"), url_path="credit", icon=":material/balance:"),
+        st.Page(paths.show_page, title=_("Paths"), url_path="paths", icon=":material/account_tree:"),
+        st.Page(gradients.show_page, title=_("Gradients"), url_path="gradients", icon=":material/show_chart:"),
+    ],
+    _("Depth"): [
+        st.Page(architecture.show_page, title=_("Architectures"), url_path="architecture", icon=":material/layers:"),
+    ],
+}
+st.session_state["pages"] = {page.url_path or "race": page for pages in sections.values() for page in pages}
+page = st.navigation(sections, position="top")  # the default page's address is empty
 with st.sidebar:
     st.segmented_control(_("Language"), list(LANGUAGES), format_func=LANGUAGES.get, key="language",
                          required=True, label_visibility="collapsed")
