@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from resnet_viz.figures.block import draw_rows, draw_scatter, list_rows, measure_reach
-from resnet_viz.figures.equations import write_equations
 from resnet_viz.figures import architecture
 from resnet_viz.figures.architecture import draw_architectures
+from resnet_viz.figures.block import draw_rows, draw_scatter, list_rows, measure_reach
+from resnet_viz.figures.equations import write_equations
 from resnet_viz.figures.examples import COLUMNS, ROWS, draw_examples
 from resnet_viz.lab import experiments
 from resnet_viz.lab.architecture import trace_architecture, trace_net
 from resnet_viz.lab.datasets import take_examples
-from resnet_viz.records import DATASETS, BlockView, Lane, NetConfig, Operation
+from resnet_viz.records import DATASETS, BlockView, DataShape, Lane, NetConfig, Operation
 
 
 def test_pictures_stand_on_a_wall_with_their_classes() -> None:
@@ -153,8 +153,9 @@ def test_each_arc_goes_round_its_block() -> None:
     for trace in figure.data:
         if trace.legendgroup:
             ends = [i for i, x in enumerate(trace.x) if x is None]
-            spans = [trace.y[end - 1] - trace.y[start] for start, end in zip([0, *(e + 1 for e in ends)], ends, strict=False)]
-            assert {round(span, 2) for span in spans} == ({1.81} if trace.line.dash == "solid" else {2.31})
+            starts = [0, *(end + 1 for end in ends[:-1])]
+            spans = {round(trace.y[end - 1] - trace.y[start], 2) for start, end in zip(starts, ends, strict=True)}
+            assert spans == ({1.81} if trace.line.dash == "solid" else {2.31})
     assert {"no parameters" in trace.hovertext[0] for trace in figure.data if trace.legendgroup} == {True, False}
 
 
@@ -162,7 +163,8 @@ def test_deep_nets_are_drawn_with_equal_blocks_once() -> None:
     figure = draw_architectures([trace_architecture(name) for name in ("cifar110", "cifar110-plain", "cifar56")])
     residual, plain, shallow = labels_of(figure)
     assert len(residual) == len(plain) == 1 + 2 + 4 + 4 + 2 and len(shallow) == 56 + 1
-    repeats = [trace.text[0] for trace in figure.data if trace.mode == "text" and trace.text[0].startswith("<b>×")]
+    repeats = [trace.text[0] for trace in figure.data if trace.type == "scatter" and trace.mode == "text"
+               and trace.text[0].startswith("<b>×")]
     assert repeats == ["<b>×18</b>", "<b>×17</b>", "<b>×17</b>"] * 2
     assert arcs_of(figure) == {"solid": [3, 25], "dot": [2, 2]}
 
@@ -170,7 +172,8 @@ def test_deep_nets_are_drawn_with_equal_blocks_once() -> None:
 def test_white_letters_are_read_on_every_box_and_boxes_on_either_page() -> None:
     def shine(colour: str) -> float:
         parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        return np.dot((0.2126, 0.7152, 0.0722), [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts])
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return float(np.dot((0.2126, 0.7152, 0.0722), linear))
 
     for colour in (*architecture.BANDS, architecture.LINE):
         assert 1.05 / (shine(colour) + 0.05) >= 4.5 and (shine(colour) + 0.05) / (shine("#11161C") + 0.05) >= 3, colour
@@ -205,3 +208,9 @@ def test_nets_of_one_s_own_are_drawn(net: NetConfig) -> None:
     assert labels_of(draw_architectures([traced]))[0][-1] == "fc 10"
     assert str(net.depth) in architecture.write_count(traced)
     assert architecture.draw_pass(traced, 1, np.eye(8), False)
+
+
+def test_the_figure_as_a_page_needs_no_network() -> None:
+    page = architecture.write_page([trace_architecture("resnet18")]).decode()
+    assert page.count("layer4.1.conv2") == 1 and "<title>ResNet-18</title>" in page and len(page) > 3_000_000
+    assert not re.search(r'<(script|link)[^>]+(src|href)=', page)
