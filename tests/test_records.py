@@ -45,7 +45,8 @@ CIFAR = DataShape((3, 32, 32), 10)
 PICTURES, POINTS = DataShape((1, 8, 8), 10), DataShape((2,), 2)
 LONGEST_MESSAGE = 600
 torch.set_num_threads(1)
-FIELDS = {kind: [f.name for f in dataclasses.fields(kind)] for kind in (NetConfig, TrainConfig, Lane, Change, Edit, Operation, RaceConfig)}
+RECORDS = (NetConfig, TrainConfig, Lane, Change, Edit, Operation, RaceConfig)
+FIELDS = {kind: [f.name for f in dataclasses.fields(kind)] for kind in RECORDS}
 
 
 def make_cifar_net(depth: int, shortcut: str = "zero-pad") -> NetConfig:

@@ -14,8 +14,8 @@ MAIN = str(Path(__file__).parents[2] / "resnet_viz" / "ui" / "main.py")
 
 def script() -> None:
     """What `main.py` runs, without the navigation around it, which the test runner does not know."""
-    from resnet_viz.ui.views.race import show_page
     from resnet_viz.ui.session import start_session
+    from resnet_viz.ui.views.race import show_page
 
     start_session()
     show_page()
