@@ -1,0 +1,347 @@
+"""Paths: a residual net unravelled. How many there are, how long, which carry gradient, what deleting a block leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import streamlit as st
+
+from resnet_viz.engine.hub import hub
+from resnet_viz.engine.jobs import Call, Job
+from resnet_viz.figures.paths import count_left, count_lengths, draw_lengths, draw_norms, draw_path, list_paths
+from resnet_viz.records import N_, ConfigError, Operation, PathsResult, parse_field
+from resnet_viz.text import _, sentence
+from resnet_viz.ui.bar import show_share
+from resnet_viz.ui.charts import show_chart
+from resnet_viz.ui.progress import follow_job
+from resnet_viz.ui.session import write_url
+from resnet_viz.ui.subject import Subject, show_subject
+
+MAX_DRAWN = 6  # blocks: 64 paths
+BEAT = 0.9  # seconds that each path is lit
+EXACT = 1e-9  # relative; double precision leaves about 1e-15
+PREFIX = "paths."
+DEFAULTS = {"samples": 20, "draw_seed": 0, "lane": 1, "path": 0, "delete": 0}
+BOUNDS = {"samples": (1, 100), "draw_seed": (0, 10**6), "lane": (0, 1), "path": (0, 2**MAX_DRAWN - 1), "delete": (0, 599)}
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def show_page() -> None:
+    """The whole page."""
+    st.title(_("Paths"), anchor=False)
+    st.markdown(_("At each block a signal takes the branch or the shortcut, so a residual net of n blocks is a bundle of "
+                  "2ⁿ paths. A plain net is one. How long are they, and which of them carry gradient?"))
+    subject = show_subject()
+    read_url()
+    fit_choices(subject)
+    shared = write_url(subject.write_query() | write_own(), subject.race)
+    show_unravelled(subject)
+    show_lengths(subject)
+    show_deletion(subject)
+    show_limits()
+    with st.container(horizontal=True):
+        show_share(shared)
+    show_lesson()
+
+
+def read_url() -> None:
+    """On the page's first run in a session: the choices of the link."""
+    if PREFIX + "read" in st.session_state:
+        return
+    st.session_state[PREFIX + "read"] = True
+    for name, (low, high) in BOUNDS.items():
+        text = st.query_params.get(name, str(DEFAULTS[name]))
+        value = parse_field("steps", text)
+        if isinstance(value, int) and low <= value <= high:
+            st.session_state[PREFIX + name] = value
+        else:
+            error = ConfigError(name, text, N_("a whole number from {low} to {high}"), low=low, high=high)
+            st.error(sentence(error), icon=":material/link_off:")
+
+
+def fit_choices(subject: Subject) -> None:
+    """A link's or another net's block or path may not be there."""
+    residual = [i for i in range(len(subject.states)) if subject.net(i).residual]
+    if residual and get_choice("lane") not in residual:
+        set_choice("lane", residual[-1])
+    last = 2 ** min(MAX_DRAWN, subject.net(get_choice("lane")).blocks) - 1
+    set_choice("path", min(get_choice("path"), last))
+    set_choice("delete", min(get_choice("delete"), count_common(subject) - 1))
+
+
+def count_common(subject: Subject) -> int:
+    """Blocks that all the nets have."""
+    return min(state.lane.net.blocks for state in subject.states)
+
+
+def get_choice(name: str) -> int:
+    return st.session_state.get(PREFIX + name, DEFAULTS[name])
+
+
+def set_choice(name: str, value: int) -> None:
+    st.session_state[PREFIX + name] = value
+
+
+def write_own() -> dict[str, str]:
+    """This page's parameters of the URL."""
+    return {name: str(get_choice(name)) for name in DEFAULTS if get_choice(name) != DEFAULTS[name]}
+
+
+def keep(name: str, widget: Callable, *args, offset: int = 0, **kwargs) -> None:
+    """A widget whose value survives a visit to another page; it shows the choice plus `offset`."""
+    key = f"widget.{name}"
+    st.session_state[key] = get_choice(name) + offset
+    widget(*args, key=key, on_change=lambda: set_choice(name, st.session_state[key] - offset), **kwargs)
+
+
+def write_power(blocks: int) -> str:
+    """2ⁿ, and the number itself where it can be read."""
+    power = "2" + str(blocks).translate(SUPERSCRIPTS)
+    return f"{power} = {2**blocks:,}" if blocks <= 20 else power
+
+
+# ---------------------------------------------------------------------------------------------------- one by one
+
+
+def show_unravelled(subject: Subject) -> None:
+    """The graph of one of the nets, and its paths one after the other."""
+    st.header(_("One path after another"), anchor=False)
+    residual = [i for i in range(len(subject.states)) if subject.net(i).residual]
+    if not residual:
+        st.info(_("Neither net has shortcuts: each is one single path, through all its branches."))
+        return
+    if len(residual) > 1:
+        keep("lane", st.segmented_control, _("Net"), residual, format_func=subject.names.__getitem__, required=True)
+    lane = get_choice("lane")
+    blocks = subject.net(lane).blocks
+    if blocks > MAX_DRAWN:
+        st.info(_("{net} has {blocks} blocks and {count} paths, too many to draw. Paths are drawn for up to {limit} "
+                  "blocks: choose nets of 14 layers or fewer.").format(
+            net=subject.names[lane], blocks=blocks, count=write_power(blocks), limit=MAX_DRAWN))
+        return
+    plays = st.session_state.get(PREFIX + "plays", False)
+    st.button(_("Stop") if plays else _("Light up path by path"), key="light", on_click=on_light, args=(2**blocks,),
+              icon=":material/stop:" if plays else ":material/play_arrow:")
+    if plays:
+        play_paths(subject, lane)
+    else:
+        show_path(subject, lane)
+
+
+def on_light(count: int) -> None:
+    plays = not st.session_state.get(PREFIX + "plays", False)
+    st.session_state[PREFIX + "plays"] = plays
+    st.session_state[PREFIX + "fresh"] = plays
+    if plays and get_choice("path") == count - 1:
+        set_choice("path", 0)
+
+
+@st.fragment(run_every=BEAT)
+def play_paths(subject: Subject, lane: int) -> None:
+    """The next path at each beat, until the last, or until somebody moves the slider."""
+    last = 2 ** subject.net(lane).blocks - 1
+    if not st.session_state.pop(PREFIX + "fresh", False):
+        set_choice("path", min(get_choice("path") + 1, last))
+    if get_choice("path") == last or not st.session_state.get(PREFIX + "plays"):
+        st.session_state[PREFIX + "plays"] = False
+        st.rerun()
+    show_path(subject, lane)
+
+
+def on_path() -> None:
+    set_choice("path", st.session_state["widget.path"] - 1)
+    st.session_state[PREFIX + "plays"] = False
+    st.session_state[PREFIX + "fresh"] = True  # stays where it was put
+
+
+def show_path(subject: Subject, lane: int) -> None:
+    """One path: where it leads, its length, and the gradient along such paths."""
+    takes, at = list_paths(subject.net(lane).blocks), get_choice("path")
+    st.session_state["widget.path"] = at + 1
+    st.slider(_("Path"), 1, len(takes), key="widget.path", on_change=on_path)
+    job = hub.jobs.get(make_key(subject))
+    result = job.results[lane] if job else None
+    words = describe_path(takes, at, result)
+    st.markdown(words)
+    rows = [{"path": i + 1, "length": int(take.sum()), "branches": " ".join(map(str, np.flatnonzero(take) + 1)),
+             "mean_gradient_norm_of_this_length": None if result is None else float(result.path_norm[take.sum()])}
+            for i, take in enumerate(takes)]
+    show_chart(draw_path(takes, at, lane), "path", words.replace("**", ""), rows)
+
+
+def describe_path(takes: np.ndarray, at: int, result: PathsResult | None) -> str:
+    length, on = int(takes[at].sum()), np.flatnonzero(takes[at]) + 1
+    where = (_("through the branches of blocks {blocks}").format(blocks=", ".join(map(str, on))) if len(on) > 1 else
+             _("through the branch of block {block}").format(block=on[0]) if len(on) else _("along shortcuts alone"))
+    words = _("**Path {number} of {count}**, {where}. Length: {length}.").format(
+        number=at + 1, count=len(takes), where=where, length=length)
+    if result is None:
+        return words
+    alike = int(result.lengths[length])
+    norm = f"{result.path_norm[length]:.3g}"
+    return words + " " + (_("Norm of the gradient along it: {norm}.").format(norm=norm) if alike == 1 else _(
+        "There are {alike} paths of this length; the norm of the gradient along one of them is {norm} on average.").format(
+        alike=alike, norm=norm))
+
+
+# ---------------------------------------------------------------------------------------------------- lengths
+
+
+def make_key(subject: Subject):
+    return subject.key("paths", get_choice("samples"), get_choice("draw_seed"))
+
+
+def show_lengths(subject: Subject) -> None:
+    """How many paths there are of each length, and how much gradient comes along them."""
+    st.header(_("How long the paths are, and which carry gradient"), anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        keep("samples", st.number_input, _("Paths drawn per length"), *BOUNDS["samples"], width=200,
+             help=_("Where there are no more paths of a length than that, all of them are measured."))
+        keep("draw_seed", st.number_input, _("Seed of the draws"), *BOUNDS["draw_seed"], width=180)
+    key = make_key(subject)
+    job = hub.jobs.get(key)
+    stopped = job is not None and job.state in ("cancelled", "failed")
+    again = stopped and st.button(_("Measure again"), key="again", icon=":material/refresh:")
+    if job is None or again:
+        arguments = (get_choice("samples"), get_choice("draw_seed"))
+        hub.call(hub.start(key, [Call("measure_paths", state, arguments) for state in subject.states]))
+    follow_job(key, "paths", lambda job: show_results(subject, job))
+
+
+def show_results(subject: Subject, job: Job) -> None:
+    """The charts, as far as there are results."""
+    lengths = [count_lengths(state.lane.net.blocks, state.lane.net.residual) for state in subject.states]
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown(_("**How many paths**"))
+        rows = [{"net": name, "length": k, "paths": count} for name, counts in zip(subject.names, lengths, strict=True)
+                for k, count in enumerate(counts.tolist())]
+        words = [tell_lengths(name, counts) for name, counts in zip(subject.names, lengths, strict=True)]
+        show_chart(draw_lengths(subject.names, lengths), "lengths", " ".join(words), rows)
+    if not any(job.results):
+        return
+    with right:
+        st.markdown(_("**Gradient along one path**"))
+        show_norms(subject, job.results, False)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown(_("**… times the number of such paths**"))
+        show_norms(subject, job.results, True)
+    with right:
+        show_table(subject, job.results)
+
+
+def tell_lengths(name: str, counts: np.ndarray) -> str:
+    longest = len(counts) - 1
+    if counts.sum() == 1:
+        return _("{net}: one path, {length} branches long.").format(net=name, length=longest)
+    return _("{net}: {count} paths of lengths 0 to {length}, {mean} on average.").format(
+        net=name, count=f"{counts.sum():.6g}", length=longest, mean=f"{longest / 2:g}")
+
+
+def show_norms(subject: Subject, results: list[PathsResult | None], together: bool) -> None:
+    name = "gradient_norm_by_length" if together else "path_norm"
+    rows, words = [], []
+    for net, result in zip(subject.names, results, strict=True):
+        if result is None:
+            continue
+        norms = getattr(result, name)
+        rows += [{"net": net, "length": k, "paths": count, name: norm}
+                 for k, (count, norm) in enumerate(zip(result.lengths.tolist(), norms.tolist(), strict=True)) if count]
+        words.append(_("{net}: largest at length {length}, {norm}; at length {last} it is {end}.").format(
+            net=net, length=int(norms.argmax()), norm=f"{norms.max():.3g}", last=len(norms) - 1, end=f"{norms[-1]:.3g}"))
+    show_chart(draw_norms(subject.names, results, together), "together" if together else "alone", " ".join(words), rows)
+
+
+def show_table(subject: Subject, results: list[PathsResult | None]) -> None:
+    """The numbers beside the charts, and what they are not."""
+    heads = [_("Net"), _("Paths"), _("Mean length"), _("Effective length"), _("Error of the sum")]
+    lines, exact = [" | ".join(heads), "|".join([":--", *["--:"] * 4])], []
+    for name, state, result in zip(subject.names, subject.states, results, strict=True):
+        if result is None:
+            continue
+        net = state.lane.net
+        mean = net.blocks / 2 if net.residual else net.blocks
+        error = "–" if result.sum_error is None else f"{result.sum_error:.2g}"
+        effective = f"{result.effective_length:.2f}" if np.isfinite(result.effective_length) else "–"
+        count = write_power(net.blocks) if net.residual else "1"
+        lines.append(" | ".join([name, count, f"{mean:g}", f"**{effective}**", error]))
+        exact += [] if result.sum_error is None else [result.sum_error < EXACT]
+    st.markdown("\n".join(f"| {line} |" for line in lines))
+    if exact and all(exact):
+        st.markdown(_("The sum of all path vectors **is** the gradient: the relative error is that of rounding."))
+    elif exact:
+        st.markdown(_("The sum of all path vectors misses the gradient by more than rounding: do not trust these numbers."))
+    else:
+        st.markdown(_("The vectors of all paths are added up only for nets of 8 blocks or fewer."))
+    st.markdown(_("**Norms do not add up**: vectors partly cancel, so these are not parts of a whole."))
+    st.caption(_("Effective length: the mean length, each length weighted by norm times number. Measured as Veit et al. "
+                 "(2016) did: forwards the whole net, backwards one path at a time; at a[1], on 16 held-out examples, in "
+                 "evaluation mode. Every path passes the g behind each sum, with the whole net’s active units."))
+
+
+# ---------------------------------------------------------------------------------------------------- deletion
+
+
+def show_deletion(subject: Subject) -> None:
+    """What deleting one block does to the paths of each net, and to its accuracy."""
+    st.header(_("Delete a block"), anchor=False)
+    keep("delete", st.number_input, _("Block to delete"), 1, count_common(subject), offset=1, width=200)
+    k = get_choice("delete")
+    nets = [subject.net(i) for i in range(len(subject.states))]
+    before, left = ([count(net.blocks, net.residual) for net in nets] for count in (count_lengths, count_left))
+    words = [tell_deletion(name, net.blocks, net.residual) for name, net in zip(subject.names, nets, strict=True)]
+    rows = [{"net": name, "length": length, "before": b, "left": a}
+            for name, bs, as_ in zip(subject.names, before, left, strict=True)
+            for length, (b, a) in enumerate(zip(bs.tolist(), as_.tolist(), strict=True))]
+    chart, text = st.columns(2, gap="large")
+    with chart:
+        show_chart(draw_lengths(subject.names, before, left), "deleted", " ".join(words), rows)
+    with text:
+        for i, line in enumerate(words):
+            st.markdown(f"{line} {tell_cost(subject, i, k)}")
+        st.caption(_("Residual net: the block’s branch is dropped, its shortcut stays. Plain net: the whole block is "
+                     "dropped and its neighbours are joined; that is a path which was not there before. What the other "
+                     "blocks are fed changes too, so the gradient that is left is not just the sum over the paths that "
+                     "are left."))
+
+
+def tell_deletion(name: str, blocks: int, residual: bool) -> str:
+    if not residual:
+        return _("**{net}**: 1 path → 0. Its only path led through this block.").format(net=name)
+    return _("**{net}**: {before} paths → {after}. The half that took this block’s branch is gone.").format(
+        net=name, before=write_power(blocks), after=write_power(blocks - 1))
+
+
+def tell_cost(subject: Subject, lane: int, k: int) -> str:
+    """Held-out accuracy with and without the block; or why it cannot be dropped."""
+    arguments = ((Operation("lesion", k),), False)
+    try:
+        call = Call("measure_operation", subject.states[lane], arguments)
+        result, = hub.call(hub.measure(subject.key("operate", lane, *arguments), [call]))
+    except ConfigError as error:
+        return sentence(error)
+    before, after = (100 * when["test_accuracy"] for when in (result.before, result.after))
+    return _("Held-out accuracy: {before} % → {after} %.").format(before=f"{before:.1f}", after=f"{after:.1f}")
+
+
+def show_limits() -> None:
+    st.header(_("What this does not show"), anchor=False)
+    st.markdown(_("The 2ⁿ paths are **not 2ⁿ independent networks**: they share their weights, and each unit is active or "
+                  "not for all of them at once."))
+    st.markdown(_("That a residual net behaves like an *ensemble* of short paths (Veit et al. 2016) is one explanation. "
+                  "Others compete with it: blocks *refine* one representation step by step (Greff et al. 2017), gradients "
+                  "do not *shatter* (Balduzzi et al. 2017), the *loss landscape* is smoother (Li et al. 2018). None has "
+                  "been shown to be the only one."))
+
+
+def show_lesson() -> None:
+    with st.expander(_("What am I looking at?"), icon=":material/school:"):
+        st.markdown(_("Leaving g aside, a[3] = a[1] + F₁(a[1]) and a[5] = a[3] + F₂(a[3]): the gradient of the loss is a "
+                      "sum with one term for each choice of “branch or shortcut” at each block."))
+        st.markdown(_("**What to look for.** Most paths are about half as long as the net. Where the norm falls with each "
+                      "branch on the way, the effective length is below the mean length, and far below it in deep nets. "
+                      "Veit et al. found 5 to 17 in a net of 54 blocks."))
+        st.markdown(_("**What not to conclude.** A small norm is not a path without use: training has shaped all of them "
+                      "together, and path vectors can add up or cancel."))
