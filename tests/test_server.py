@@ -25,7 +25,12 @@ def test_sigterm_ends_everything(launch: Callable) -> None:
 
 
 def test_server_never_imports_torch() -> None:
-    """Everything that `app.py` imports, and the race page's modules, without torch or captum."""
-    code = ("import sys, app, resnet_viz.ui.views.race, resnet_viz.ui.session\n"
+    """Everything that `app.py` imports, and every page, without torch, captum or scikit-learn."""
+    code = ("import importlib, pkgutil, sys, app, resnet_viz.ui, resnet_viz.figures\n"
+            "for part in (resnet_viz.ui, resnet_viz.figures):\n"
+            "    for module in pkgutil.walk_packages(part.__path__, part.__name__ + '.'):\n"
+            "        if module.name != 'resnet_viz.ui.main':\n"  # the script: it runs as it is imported
+            "            importlib.import_module(module.name)\n"
+            "assert 'resnet_viz.ui.views.paths' in sys.modules\n"
             "assert not {'torch', 'captum', 'sklearn'} & set(sys.modules), 'torch is in the server'")
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, check=True)
