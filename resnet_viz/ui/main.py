@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import streamlit as st
 
-from resnet_viz.engine.hub import BusyError, hub
+from resnet_viz.engine.hub import hub
+from resnet_viz.records import ConfigError
 from resnet_viz.text import LANGUAGES, _, choose_language, sentence, use_language
 from resnet_viz.ui.session import start_session
 from resnet_viz.ui.views import architecture, block, credit, decay, dimensions, gradients, operations, paths, race
 
+logger = logging.getLogger(__name__)
 ASSETS = Path(__file__).parents[2] / "assets"
 
 st.set_page_config(page_title="ResNet Viz", page_icon=str(ASSETS / "icon.svg"), layout="wide",
@@ -45,5 +48,11 @@ with st.sidebar:
                          required=True, label_visibility="collapsed")
 try:
     page.run()
-except BusyError as error:
+except ConfigError as error:
     st.error(sentence(error))
+except TimeoutError:
+    st.error(_("The server has much to do just now and did not answer in time. What you asked for goes on; reload the page "
+               "in a minute."))
+except Exception:
+    logger.exception("The page %s failed", page.url_path or "race")
+    st.error(_("Something went wrong on the server; it has been noted there. Reload the page. Races that run go on."))

@@ -8,6 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub, hub
+from resnet_viz.records import ConfigError
+from resnet_viz.ui.views import race
 
 MAIN = str(Path(__file__).parents[2] / "resnet_viz" / "ui" / "main.py")
 
@@ -102,3 +104,19 @@ def test_without_an_engine_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(hub, "loop", None)
     page = AppTest.from_file(MAIN, default_timeout=60).run()
     assert "streamlit run app.py" in page.error[0].value
+
+
+@pytest.mark.parametrize(("error", "words"), [
+    (TimeoutError(), "did not answer in time"),
+    (ValueError("secret"), "has been noted"),
+    (ConfigError("depth", 3, "another"), "depth cannot be 3"),
+])
+def test_a_page_that_fails_says_so_in_a_sentence(engine: Hub, monkeypatch: pytest.MonkeyPatch, error: Exception,
+                                                 words: str) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(race, "show_page", fail)
+    page = AppTest.from_file(MAIN, default_timeout=60).run()
+    assert [words in item.value for item in page.error] == [True] and not page.exception
+    assert "secret" not in page.error[0].value
