@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -63,9 +64,10 @@ STATISTICS = ("stored", "batch")  # of BatchNorm
 __all__ = ["advance", "edit_state", "finish", "load_weights", "make_state", "measure", "measure_cumulative",
            "measure_each_block", "measure_operation", "measure_projections", "open_block", "save_weights",
            "add_unequal", "trace_architecture", "trace_net",
-           "make_directions", "measure_autocorrelation", "measure_landscape_point", "measure_landscape_rows",
+           "add_up_paths", "make_directions", "measure_autocorrelation", "measure_landscape_point", "measure_landscape_rows",
            "measure_paths", "measure_responses", "measure_slopes", "project_trajectory",
-           "measure_ablation", "measure_credit", "measure_input_credit", "measure_picture", "measure_picture_blocks"]
+           "measure_ablation", "measure_credit", "measure_input_credit", "measure_picture", "measure_picture_blocks",
+           "decode_picture", "fetch_weights", "list_picture_classes", "measure_brought_blocks", "measure_brought_picture"]
 
 
 def advance(state: State, steps: int, lane: Lane | None = None) -> tuple[State, Frame]:
@@ -314,6 +316,12 @@ def measure_paths(state: State, samples_per_length: int = 20, seed: int = 0, cou
     return paths.measure_paths(module, data.test_x[:count], data.test_y[:count], samples_per_length, seed)
 
 
+def add_up_paths(state: State, takes: np.ndarray, count: int = 16) -> tuple[np.ndarray, np.ndarray]:
+    """Single paths, and how their sum becomes the gradient, on the same examples: see `paths.add_up_paths`."""
+    data = load_data(state.dataset)
+    return paths.add_up_paths(_load(state, None)[1].module, data.test_x[:count], data.test_y[:count], takes)
+
+
 def measure_slopes(net: NetConfig, dataset: str = "digits", seeds: Sequence[int] = (0, 1, 2),
                    batch: int = 128) -> SlopeResult:
     """Gradient norms at the initial weights, in training mode on each seed's first batch of `batch` examples."""
@@ -513,3 +521,60 @@ def measure_picture_blocks(model: Any, picture: np.ndarray, method: str = "condu
     cuts = [credit.Cut(block.shortcut, block.branch) for block in model.blocks]
     chosen = credit.choose_target(model.module, x, target)
     return _split(credit, model.module, cuts, method, x, base, chosen, steps)
+
+
+# ---------------------------------------------------------------------------------------------------- brought pictures
+# What a page asks for: the loaded net stays on the worker.
+
+
+def decode_picture(data: bytes) -> np.ndarray:
+    """See `pretrained.decode_picture`."""
+    from resnet_viz.lab import pretrained
+
+    return pretrained.decode_picture(data)
+
+
+def list_picture_classes() -> tuple[str, ...]:
+    """The names of ImageNet's 1000 classes."""
+    from resnet_viz.lab import pretrained
+
+    return pretrained.list_classes()
+
+
+def fetch_weights(name: str, note: str) -> str:
+    """See `pretrained.fetch_weights`."""
+    from resnet_viz.lab import pretrained
+
+    return pretrained.fetch_weights(name, note)
+
+
+def measure_brought_picture(picture: np.ndarray, name: str, weights: str = "random", label: str = "",
+                            *options: Any) -> PictureCredit:
+    """`measure_picture` of torchvision's net `name` with "random" weights, those to "download", or a file's, by its path.
+
+    `label` is what errors call the file.
+    """
+    return measure_picture(_load_brought(name, weights, label), picture, *options)
+
+
+def measure_brought_blocks(picture: np.ndarray, name: str, weights: str = "random", label: str = "",
+                           *options: Any) -> CreditResult:
+    """`measure_picture_blocks` of the same nets as `measure_brought_picture`."""
+    return measure_picture_blocks(_load_brought(name, weights, label), picture, *options)
+
+
+def _load_brought(name: str, weights: str, label: str) -> Any:
+    try:
+        return _load_model(name, weights)
+    except ConfigError as error:
+        if error.field == "weights" and label:
+            raise ConfigError("weights", label, error.takes, **error.params) from None
+        raise
+
+
+@functools.lru_cache(maxsize=2)
+def _load_model(name: str, weights: str) -> Any:
+    from resnet_viz.lab import pretrained
+
+    path = None if weights in ("random", "download") else weights
+    return pretrained.load_pretrained(name, path, weights == "random")

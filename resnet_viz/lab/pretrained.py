@@ -184,6 +184,24 @@ def download_weights(url: str, progress: Progress | None = None) -> str:
     return str(path)
 
 
+def fetch_weights(name: str, note: str) -> str:
+    """Have torchvision's file of a net where torch keeps its own: its path. `note` is a file of whoever waits: it is told
+    the bytes so far and of all, and removing it stops the download.
+    """
+    check_pretrained(name)
+
+    def tell(done: int, size: int | None) -> None:
+        with open(note, "r+", encoding="ascii") as file:  # an OSError where it has been removed
+            file.write(f"{done} {size or 0}")
+
+    return download_weights(models.get_model_weights(name).IMAGENET1K_V1.url, tell)
+
+
+def list_classes() -> tuple[str, ...]:
+    """The names of ImageNet's 1000 classes."""
+    return tuple(models.ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
+
+
 def read_state(path: str) -> dict[str, Tensor]:
     """The tensors of a safetensors file, or of a state dict that torch saved; nothing in it is run."""
     try:

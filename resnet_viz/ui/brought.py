@@ -1,0 +1,235 @@
+"""A picture that a person brings, and torchvision's ResNet on it: what it says, where, and by which side of each block."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import shutil
+import tempfile
+from collections.abc import Hashable
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from resnet_viz.engine.hub import hub
+from resnet_viz.engine.jobs import Call, Job
+from resnet_viz.figures.credit import draw_brought, draw_credit, find_reach, is_noise, list_credits, list_maps
+from resnet_viz.records import PRETRAINED, ConfigError, CreditResult, PictureCredit
+from resnet_viz.text import _, sentence
+from resnet_viz.ui.charts import show_chart
+from resnet_viz.ui.crediting import KEY, NONE, PICTURE_STAGES, choose, get_asked, label_maps, label_methods
+from resnet_viz.ui.progress import POLL, follow_job
+
+MAX_PICTURE, MAX_WEIGHTS = 10, 120  # MB
+MAX_KEPT = 6  # weight files that people have brought
+MEGABYTES = {"resnet18": 45, "resnet34": 83, "resnet50": 98}  # of torchvision's files
+LARGE = 0.1  # a completeness error that a reader is told of
+
+
+def show_brought() -> None:
+    """The whole section."""
+    st.header(_("A large net on a picture of yours"), anchor=False)
+    st.markdown(_("torchvision’s ResNets, made for ImageNet’s 1000 classes. The picture goes to the server’s memory, is "
+                  "looked at there, and is not kept; a link does not carry it."))
+    left, right = st.columns(2, gap="medium")
+    with left:
+        upload = st.file_uploader(_("A picture, PNG or JPEG"), ["png", "jpg", "jpeg"], key=KEY + "picture.file",
+                                  max_upload_size=MAX_PICTURE)
+    with right:
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            choose(st.segmented_control, _("Net"), "picture_net", {name: name.replace("resnet", "ResNet-")
+                                                                   for name in PRETRAINED}, required=True)
+            kinds = {"random": _("Random"), "download": _("Download"), "file": _("A file")}
+            choose(st.segmented_control, _("Weights"), "picture_weights", kinds, required=True)
+        weights, label = take_weights()
+    if get_asked().picture_weights == "random":
+        st.warning(_("**Random weights.** Nobody trained this net: its answers and its maps say nothing about the "
+                     "picture."), icon=":material/casino:")
+    if upload is None:
+        st.info(_("Choose a picture to go on."), icon=":material/image:")
+        return
+    try:
+        picture = decode(sha256(upload.getbuffer()).hexdigest(), upload)
+    except ConfigError as error:
+        st.error(sentence(error), icon=":material/broken_image:")
+        return
+    if weights is not None:
+        show_picture(picture, weights, label)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def decode(name: str, _upload: UploadedFile) -> np.ndarray:
+    """A picture as the nets see it, decoded on a worker; `name` is its hash."""
+    return hub.call(hub.demonstrate("decode_picture", _upload.getvalue()))
+
+
+@st.cache_data(show_spinner=False)
+def list_classes() -> tuple[str, ...]:
+    return hub.call(hub.demonstrate("list_picture_classes"))
+
+
+# ---------------------------------------------------------------------------------------------------- weights
+
+
+def take_weights() -> tuple[str | None, str]:
+    """Where the weights are, None where there are none yet; and what errors call their file."""
+    asked = get_asked()
+    if asked.picture_weights == "random":
+        return "random", ""
+    if asked.picture_weights == "download":
+        return show_download(asked.picture_net), ""
+    upload = st.file_uploader(_("The weights: .safetensors, or a state dict"), ["safetensors", "pth", "pt", "bin"],
+                              key=KEY + "weights.file", max_upload_size=MAX_WEIGHTS)
+    return (None, "") if upload is None else (keep_file(upload), upload.name)
+
+
+def keep_file(upload: UploadedFile) -> str:
+    """A brought file on the server's disk, where its workers read it. Only the newest are kept."""
+    known = st.session_state.get(KEY + "kept")
+    if known is not None and known[0] == upload.file_id and Path(known[1]).exists():
+        return known[1]
+    folder, data = open_folder(), upload.getbuffer()
+    path = folder / sha256(data).hexdigest()
+    part = folder / f"{upload.file_id}.part"
+    part.write_bytes(data)
+    os.replace(part, path)
+    for old in sorted((p for p in folder.iterdir() if not p.suffix), key=lambda p: p.stat().st_mtime)[:-MAX_KEPT]:
+        old.unlink(missing_ok=True)
+    st.session_state[KEY + "kept"] = (upload.file_id, str(path))
+    return str(path)
+
+
+@functools.cache
+def open_folder() -> Path:
+    """A folder of this server's own, gone when it ends."""
+    folder = Path(tempfile.mkdtemp(prefix="resnet-viz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def show_download(name: str) -> str | None:
+    """Fetch torchvision's weights, with progress; the word for them once they are there."""
+    key, note = ("fetch", name), open_folder() / f"{name}.note"
+    job = hub.jobs.get(key)
+    if job is not None and job.state == "done":
+        st.caption(_("The weights are here: trained on ImageNet by torchvision’s makers (IMAGENET1K_V1)."))
+        return "download"
+    if job is not None and job.state == "running":
+        watch_download(job, note)
+        return None
+    if job is not None and isinstance(job.error, ConfigError):
+        st.error(sentence(job.error), icon=":material/cloud_off:")
+    st.button(_("Download {size} MB").format(size=MEGABYTES[name]), key=KEY + "download", icon=":material/download:",
+              on_click=start_download, args=(key, name, note),
+              help=_("From download.pytorch.org, by the server, once. Without a network choose a file."))
+    return None
+
+
+def start_download(key: Hashable, name: str, note: Path) -> None:
+    note.write_text("")
+    hub.call(hub.start(key, [Call("fetch_weights", name, (str(note),))]))
+
+
+@st.fragment(run_every=POLL)
+def watch_download(job: Job, note: Path) -> None:
+    if job.state != "running":
+        st.rerun()
+    done, size = read_note(note)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(done / size if size else 0.0, text=_("Downloading: {done} of {total} MB").format(
+            done=f"{done / 2**20:.0f}", total=f"{size / 2**20:.0f}" if size else "?"))
+        st.button(_("Cancel"), key=KEY + "download.cancel", on_click=stop_download, args=(job, note))
+
+
+def stop_download(job: Job, note: Path) -> None:
+    note.unlink(missing_ok=True)  # by which the worker knows
+    hub.loop.call_soon_threadsafe(job.cancel)
+
+
+def read_note(note: Path) -> tuple[int, int]:
+    """Bytes so far, and of all; 0 where that is not known."""
+    try:
+        done, size = map(int, note.read_text(encoding="ascii").split())
+    except (OSError, ValueError):
+        return 0, 0
+    return min(done, size) if size else done, size
+
+
+# ---------------------------------------------------------------------------------------------------- results
+
+
+def show_picture(picture: np.ndarray, weights: str, label: str) -> None:
+    """Choose what is asked, measure, and show it."""
+    asked = get_asked()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        choose(st.segmented_control, _("Map"), "picture_map", label_maps(), required=True)
+        if asked.picture_map == "grad-cam":
+            choose(st.segmented_control, _("Stage"), "picture_stage", {k: str(k + 1) for k in range(PICTURE_STAGES)},
+                   required=True)
+        choose(st.selectbox, _("Method of the bars"), "picture_method", label_methods(), width=220)
+        names = {NONE: _("The likeliest")} | dict(enumerate(f"{name} ({k})" for k, name in enumerate(list_classes())))
+        choose(st.selectbox, _("Credit for the class"), "picture_target", names, width=260)
+    key = ("brought", asked.picture_net, weights, sha256(picture.tobytes()).hexdigest(), asked.picture_map,
+           asked.picture_stage if asked.picture_map == "grad-cam" else None, asked.picture_method, asked.picture_target)
+    common = (asked.picture_net, weights, label)
+    calls = [Call("measure_brought_picture", picture, (*common, asked.picture_map, asked.picture_target, 20, 32,
+                                                       asked.picture_stage)),
+             Call("measure_brought_blocks", picture, (*common, asked.picture_method, asked.picture_target, 20))]
+    job = hub.jobs.get(key)
+    if job is None or job.state in ("cancelled", "failed"):
+        st.button(_("Look at the picture"), key=KEY + "look", icon=":material/visibility:", type="primary",
+                  on_click=lambda: hub.call(hub.start(key, calls)))
+        st.plotly_chart(draw_brought(picture, None), key=KEY + "brought", config={"displayModeBar": False},
+                        alt=_("The picture as the net gets it: its middle, 224×224."))
+    follow_job(key, KEY + "brought", lambda job: show_results(picture, job))
+
+
+def show_results(picture: np.ndarray, job: Job) -> None:
+    seen, blocks = job.results
+    if seen is not None:
+        show_seen(picture, seen)
+    if blocks is not None:
+        show_bars(blocks)
+
+
+def show_seen(picture: np.ndarray, seen: PictureCredit) -> None:
+    """The five likeliest classes, and the map."""
+    asked = get_asked()
+    st.markdown(f"**{_('What the net says')}**")
+    lines = [f"| {name} | {100 * share:.1f} % |" for name, share in seen.probabilities]
+    st.markdown("\n".join([f"| {_('Class')} | {_('Probability')} |", "|:--|--:|", *lines]))
+    if seen.random:
+        st.caption(_("From random weights: an answer without meaning."))
+    best, share = seen.probabilities[0]
+    alt = _("The picture, and the credit of its pixels for “{name}” by {method}. The net’s first answer: {best}, "
+            "{share} %.").format(name=seen.target_name, method=label_maps()[asked.picture_map], best=best,
+                                 share=f"{100 * share:.1f}")
+    show_chart(draw_brought(picture, seen.map), "brought-map", alt, list_maps([asked.picture_net], [seen.map]))
+    st.caption(_("Credit for “{name}”, against a black picture: blue for it, orange against it. The colours end at the "
+                 "99th percentile.").format(name=seen.target_name))
+
+
+def show_bars(result: CreditResult) -> None:
+    """Shortcut and branch of every block, and how far they are from adding up."""
+    asked, words = get_asked(), label_methods()
+    st.markdown(f"**{_('Shortcut or branch, block by block')}**")
+    alt = _("{method}: the shortcut has more credit than the branch in {count} of {blocks} blocks.").format(
+        method=words[asked.picture_method], count=int((result.shortcut > result.branch).sum()), blocks=len(result.branch))
+    show_chart(draw_credit(result, {}, find_reach([result])), "brought-blocks", alt,
+               list_credits([asked.picture_net], [{asked.picture_method: result}], [None]))
+    error = float(result.completeness_error.max())
+    st.markdown(alt + " " + _("The logit is {change} away from a black picture’s; completeness error {error} % at "
+                              "most.").format(change=f"{result.output_change:+.2f}", error=f"{100 * error:.2g}"))
+    if error > LARGE:
+        st.warning(_("These bars do not add up well: do not read small differences from them. DeepLift adds up here."),
+                   icon=":material/warning:")
+    if is_noise(result):
+        st.info(_("The change of the logit is small beside the credits, so its error in per cent is mostly noise."),
+                icon=":material/info:")
+    st.caption(_("The methods with steps take 20 of them here. On a ResNet-18 with random weights and a picture of noise "
+                 "they were wrong by 117 % (conductance) and 2 % (integrated gradients) of the change, DeepLift by less "
+                 "than 0.001 %. Never to be added across blocks."))
