@@ -18,6 +18,8 @@ from distributed import Client
 from distributed.deploy.spec import SpecCluster
 from distributed.deploy.subprocess import SubprocessCluster
 
+from resnet_viz.engine import guard
+
 SCHEDULER_VARIABLE = "RESNET_VIZ_SCHEDULER"
 WORKERS_VARIABLE = "RESNET_VIZ_WORKERS"
 WATCH_SECONDS = 1.0
@@ -30,6 +32,7 @@ SETTINGS = {
     "distributed.scheduler.worker-ttl": None,
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.comm.timeouts.connect": "10s",
+    "logging.distributed": "warning",
 }
 
 logger = logging.getLogger(__name__)
@@ -51,12 +54,14 @@ class Cluster:
                 n_workers=count_workers(),
                 threads_per_worker=1,
                 dashboard_address=None,
-                scheduler_kwargs={"dashboard": False},
-                worker_kwargs={"preload": ["resnet_viz.engine.tasks"], "dashboard": False, "memory_limit": 0},
+                scheduler_kwargs={"dashboard": False, "preload": [guard.__name__]},
+                worker_kwargs={"preload": ["resnet_viz.engine.tasks"], "preload_nanny": [guard.__name__],
+                               "dashboard": False, "memory_limit": 0},
                 asynchronous=True,
             )
         with dask.config.set(SETTINGS):
             self.client = await Client(self.embedded or address, asynchronous=True, name="resnet_viz")
+        self.workers = await self.list_workers()
         self.generation += 1
 
     async def close(self) -> None:
@@ -78,9 +83,17 @@ class Cluster:
             try:
                 if self.embedded is not None:
                     await self.mend()
-                self.workers = list((await self.client.scheduler.identity(n_workers=-1))["workers"])
+                self.workers = await self.list_workers()
             except Exception:
                 logger.exception("The cluster could not be mended; trying again")
+
+    @property
+    def size(self) -> int:
+        """How many workers there are, or will be in a moment; at least one."""
+        return max(1, len(self.workers), len(self.embedded.worker_spec) if self.embedded is not None else 0)
+
+    async def list_workers(self) -> list[str]:
+        return list((await self.client.scheduler.identity(n_workers=-1))["workers"])
 
     async def mend(self) -> None:
         if has_ended(self.embedded.scheduler):
@@ -118,7 +131,8 @@ def count_workers() -> int:
 
 
 def prepare_environment() -> None:
-    """What subprocesses inherit: the settings, one thread per library, and where this package is."""
+    """What subprocesses inherit: the settings, whose they are, one thread per library, and where this package is."""
+    os.environ[guard.APP_VARIABLE] = str(os.getpid())
     for name, value in SETTINGS.items():
         os.environ["DASK_" + name.upper().replace(".", "__").replace("-", "_")] = str(value)
     paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]

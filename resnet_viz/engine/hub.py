@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Coroutine, Hashable, Iterable
 from dataclasses import replace
@@ -13,12 +14,18 @@ from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster, open_cluster
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.engine.race import Race
+from resnet_viz.engine.sweep import Sweep, find_code, measure_pace
 from resnet_viz.records import N_, ConfigError, Edit, Examples, RaceConfig, State
+from resnet_viz.store.runs import Store
+from resnet_viz.sweeps import Estimate, SweepConfig, estimate, identify
 
 MAX_RACES = 64
 PAUSE_SECONDS = 20  # after which a race that no page watches is paused
 DROP_SECONDS = 1800  # and dropped
 MAX_JOBS = 128
+MAX_SWEEPS = 4  # that run at the same time
+MAX_KEPT_SWEEPS = 32
+PACE_SECONDS = 60  # that a measured pace holds
 BRANCH_STEPS = 1000  # that a race which has reached its limit is given to go on
 CALL_SECONDS = 30  # a call from a page waits no longer
 
@@ -29,12 +36,22 @@ class BusyError(ConfigError):
     TEMPLATE = N_("This server already runs {value} races, as many as it can. Try again in a minute.")
 
 
+class BusySweepsError(ConfigError):
+    """There is no room for one more sweep."""
+
+    TEMPLATE = N_("This server already runs {value} sweeps, as many as it can. Try again when one has ended.")
+
+
 class Hub:
     """All races of one server, by id. One per process: `hub` below."""
 
     def __init__(self) -> None:
         self.races: dict[str, Race] = {}
         self.jobs: dict[Hashable, Job] = {}
+        self.sweeps: dict[str, Sweep] = {}
+        self.store: Store | None = None
+        self._store_opening = asyncio.Lock()
+        self._pace: tuple[float, dict[str, float]] = (-math.inf, {})  # when it was measured, and what
         self.cluster: Cluster | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._made = 0
@@ -52,8 +69,9 @@ class Hub:
                 keeper.cancel()
                 for race in self.races.values():
                     race.pause()
-                for job in self.jobs.values():
-                    job.cancel()
+                for work in (*self.jobs.values(), *self.sweeps.values()):
+                    work.cancel()
+                await self._close_sweeps()
                 self.races.clear()
                 self.jobs.clear()
 
@@ -124,6 +142,53 @@ class Hub:
         """The results of measurements that take no longer than a reader waits, made once for all who ask."""
         return await (await self.start(key, calls)).wait()
 
+    async def open_store(self, url: str | None = None) -> Store:
+        """The database of runs, opened when it is first asked for. Raises `ConfigError` where it cannot be used."""
+        async with self._store_opening:
+            if self.store is None:
+                self.store = await asyncio.to_thread(Store, url)
+        return self.store
+
+    async def estimate(self, config: SweepConfig) -> Estimate:
+        """What a sweep would cost here now, at the pace of a short measurement; what is stored costs nothing."""
+        store, code = await self.open_store(), await find_code(self.cluster)
+        identities = {identify(run.race, code): run.race for run in config.list_runs() if run.race is not None}
+        known = await asyncio.to_thread(store.find, list(identities))
+        if time.monotonic() - self._pace[0] > PACE_SECONDS:
+            self._pace = time.monotonic(), await measure_pace(self.cluster)
+        return estimate(config, self.cluster.size, self._pace[1], [identities[name] for name in known])
+
+    async def start_sweep(self, config: SweepConfig) -> Sweep:
+        """Start a sweep, or find the one of this configuration that is running: it is the same for all who ask."""
+        store, code = await self.open_store(), await find_code(self.cluster)
+        running = [sweep for sweep in self.sweeps.values() if sweep.state == "running"]
+        for sweep in running:
+            if sweep.config == config:
+                return sweep
+        if len(running) >= MAX_SWEEPS:
+            raise BusySweepsError("sweeps", len(running), "")
+        sweep = Sweep(config, self.cluster, store, code, self.is_shared)
+        self.sweeps[sweep.id] = sweep
+        for old in [name for name, other in self.sweeps.items() if other.state != "running"][:-MAX_KEPT_SWEEPS]:
+            del self.sweeps[old]
+        return sweep
+
+    def find_sweep(self, sweep_id: str) -> Sweep | None:
+        return self.sweeps.get(sweep_id)
+
+    async def cancel_sweep(self, sweep: Sweep) -> None:
+        """Stop a sweep; what has finished stays."""
+        sweep.cancel()
+        await sweep.settle()
+
+    async def _close_sweeps(self) -> None:
+        for sweep in self.sweeps.values():
+            await sweep.settle()
+        self.sweeps.clear()
+        if self.store is not None:
+            self.store.close()
+            self.store = None
+
     async def drop(self, race: Race) -> None:
         race.pause()
         self.races.pop(race.id, None)
@@ -136,6 +201,11 @@ class Hub:
     def count_lanes(self) -> int:
         """Lanes that are running now."""
         return sum(len(race.lanes) for race in self.races.values() if race.state == "running")
+
+    def is_shared(self) -> bool:
+        """Whether somebody waits for the workers: a race that runs or is watched, a measurement."""
+        return (any(race.watchers or race.state == "running" for race in self.races.values())
+                or any(job.state == "running" for job in self.jobs.values()))
 
     async def _keep_house(self) -> None:
         while True:

@@ -21,10 +21,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One measurement: `name` of a function of `experiments` that takes a state first."""
+    """One measurement: `name` of a function of `experiments` that takes a state first; none where `state` is None."""
 
     name: str
-    state: State
+    state: State | None
     arguments: tuple[Any, ...] = ()
 
 
@@ -70,9 +70,14 @@ class Job:
 
     async def _measure(self, i: int, call: Call, room: asyncio.Semaphore) -> None:
         async with room:
-            pair = self._pairs.get(id(call.state))
-            if pair is None:
-                pair = self._pairs[id(call.state)] = self.cluster.client.submit(tasks.restore, call.state, pure=False)
-            self.results[i] = await self.cluster.client.submit(
-                tasks.experiment, call.name, pair, *call.arguments, pure=False)
+            self.results[i] = await self._submit(call)
             self.done += 1
+
+    def _submit(self, call: Call) -> Future:
+        submit = self.cluster.client.submit
+        if call.state is None:
+            return submit(tasks.demonstrate, call.name, *call.arguments, pure=False)
+        pair = self._pairs.get(id(call.state))
+        if pair is None:
+            pair = self._pairs[id(call.state)] = submit(tasks.restore, call.state, pure=False)
+        return submit(tasks.experiment, call.name, pair, *call.arguments, pure=False)

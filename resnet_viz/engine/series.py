@@ -59,20 +59,20 @@ class Series:
         self.probes = [probe for probe in self.probes if probe[0] < step]
         self.profiles.clear()
 
-    def send(self, points: int = 0, probes: int = 0) -> dict[str, Any]:
+    def send(self, points: int = 0, probes: int = 0, most: int = MAX_POINTS) -> dict[str, Any]:
         """A message's part: curves from these indices on, and the newest profiles. All finite or None."""
         profiles = {name: self.profiles.get(name) for name in PROFILES}
         return {
-            "points": thin(self.points[points:], POINT),
-            "probes": thin(self.probes[probes:], PROBE),
+            "points": thin(self.points[points:], POINT, most),
+            "probes": thin(self.probes[probes:], PROBE, most),
             **{name: None if values is None else round_finite(values) for name, values in profiles.items()},
         }
 
 
-def thin(points: list[tuple[float, ...]], names: tuple[str, ...]) -> dict[str, list]:
-    """Columns by name; of more than MAX_POINTS the means of groups of neighbours."""
+def thin(points: list[tuple[float, ...]], names: tuple[str, ...], most: int = MAX_POINTS) -> dict[str, list]:
+    """Columns by name; of more than `most` points the means of groups of neighbours."""
     table = np.array(points, np.float64).reshape(-1, len(names))
-    group = -(-len(table) // MAX_POINTS)
+    group = -(-len(table) // most)
     if group > 1:
         starts = np.arange(0, len(table), group)
         counts = np.diff([*starts, len(table)])[:, None]

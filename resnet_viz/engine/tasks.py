@@ -5,6 +5,7 @@ A *pair* is what `advance` returns: a state, which stays on the worker, and a fr
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,17 @@ def dask_setup(worker: Worker) -> None:
     from resnet_viz.lab.train import set_up_process
 
     set_up_process()
+    hash_code()
     state, _ = experiments.advance(experiments.make_state(Lane(), "digits", 0), 2)
     experiments.measure(state)
+
+
+@functools.cache
+def hash_code() -> str:
+    """The hash of the code that determines a run's numbers, as this worker had it when it started."""
+    from resnet_viz import sweeps
+
+    return sweeps.hash_code()
 
 
 def take_examples(dataset: str, count: int) -> Examples:

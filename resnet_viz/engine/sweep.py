@@ -1,0 +1,327 @@
+"""A sweep on the cluster: a run per worker at a time, in slices, so that live races get their turns in between.
+
+What is in the store already is not run again, and what finishes is stored at once. A run's state stays on a worker; every
+ROOT_SECONDS a copy comes here, from which Dask recomputes what a dying worker takes with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import math
+import secrets
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from distributed import Future
+from distributed.client import FutureCancelledError
+from distributed.comm import CommClosedError
+
+from resnet_viz.engine import tasks
+from resnet_viz.engine.cluster import Cluster
+from resnet_viz.engine.series import Series
+from resnet_viz.records import N_, ConfigError, Lane, NetConfig, RaceConfig, State
+from resnet_viz.store.runs import Store, StoreError
+from resnet_viz.sweeps import METRICS, Run, RunResult, SweepConfig, identify, predict_seconds
+
+SLICE_SECONDS = 0.8  # of computing in one slice: cancelling takes no longer
+SHARED_SECONDS = 0.1  # where others want the workers too; about as long as a race's slices
+MAX_SLICE = 2000  # steps
+ROOT_SECONDS = 0.6  # of computing after which a state is kept: that of each long slice, of some short ones
+RETRIES = 5
+MAX_POINTS = 200  # of a stored curve
+WAIT_SECONDS = 0.5  # after which workers that have come are noticed
+LOST = (FutureCancelledError, CommClosedError, OSError, TimeoutError)  # a scheduler went, and all futures with it
+SAMPLES = {"dense": (Lane(), 60), "conv": (Lane(NetConfig("conv", "zero-pad", 8, (8,), "batch")), 12)}
+
+logger = logging.getLogger(__name__)
+
+
+class WorkersDifferError(ConfigError):
+    """The workers of a cluster do not have the same code."""
+
+    TEMPLATE = N_("The cluster cannot be used: its workers have {value} different versions of the code. Give all the same.")
+
+
+class RunFailedError(ConfigError):
+    """A run that failed for another reason than its configuration."""
+
+    TEMPLATE = N_("This run failed: {value}")
+
+
+@dataclass(eq=False)
+class RunProgress:
+    """One run of a sweep. `state`: "waiting", "running", "finished", "diverged", "failed", "impossible" or "cancelled".
+
+    `error` says in words why it failed or cannot be; `reused`: it was in the store before this sweep came to it.
+    """
+
+    run: Run
+    identity: str = ""
+    state: str = "waiting"
+    step: int = 0
+    cost: float = 0.0  # predicted seconds of one core
+    result: RunResult | None = None
+    reused: bool = False
+    error: ConfigError | None = None
+
+
+@dataclass(eq=False)
+class Training:
+    """A run in flight: the newest pair on a worker, the state last kept here, and what was measured."""
+
+    pair: Future | None = None
+    root: State | None = None
+    since_root: float = 0.0  # seconds of computing
+    seconds: float = 0.0
+    per_step: float = 0.0
+    generation: int = 0
+    diverged: bool = False
+    series: Series = field(default_factory=Series)
+
+
+class Sweep:
+    """One sweep. All methods belong to the event loop. `state` is "running", "done", "cancelled" or "failed".
+
+    `is_shared` says whether others want the workers too.
+    """
+
+    def __init__(self, config: SweepConfig, cluster: Cluster, store: Store, code: str,
+                 is_shared: Callable[[], bool] = lambda: False) -> None:
+        self.id = secrets.token_urlsafe(9)
+        self.config, self.cluster, self.store, self.code, self.is_shared = config, cluster, store, code, is_shared
+        self.runs = [self._prepare(run) for run in config.list_runs()]
+        self.state, self.error = "running", None
+        self.store_error: StoreError | None = None  # why the newest result that could not be stored was not
+        self.revision = 0  # grows with whatever changes
+        self.listeners: set[asyncio.Event] = set()
+        self.began, self.ended = time.monotonic(), None
+        self._places: Counter[str] = Counter()  # runs per worker
+        self.task = asyncio.create_task(self._run())
+
+    def _prepare(self, run: Run) -> RunProgress:
+        if run.race is None:
+            return RunProgress(run, state="impossible", error=run.error)
+        return RunProgress(run, identify(run.race, self.code), cost=predict_seconds(run.race))
+
+    # ------------------------------------------------------------------------------------------------ what users see
+
+    def cancel(self) -> None:
+        """Start no more, and forget what is in flight. What has finished stays, here and in the store."""
+        self.task.cancel()
+
+    async def settle(self) -> None:
+        """Wait until nothing runs any more."""
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    @property
+    def seconds(self) -> float:
+        return (self.ended or time.monotonic()) - self.began
+
+    @property
+    def done(self) -> int:
+        """How many runs there is nothing left to do for."""
+        return sum(run.state not in ("waiting", "running") for run in self.runs)
+
+    @property
+    def fraction(self) -> float:
+        """How much of the computing is done, from 0 to 1; what was not to be computed does not count."""
+        total, done = self._count_cost()
+        return 1.0 if total == 0 else done / total
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By the pace until now; None before there is one."""
+        total, done = self._count_cost()
+        if self.state != "running" or total == 0:
+            return 0.0
+        return self.seconds * (total - done) / done if done else None
+
+    def _count_cost(self) -> tuple[float, float]:
+        computed = [run for run in self.runs if not run.reused and run.state != "impossible"]
+        over = ("finished", "diverged", "failed")
+        done = sum(run.cost * (1 if run.state in over else run.step / run.run.race.steps) for run in computed)
+        return sum(run.cost for run in computed), done
+
+    # ------------------------------------------------------------------------------------------------ the task
+
+    async def _run(self) -> None:
+        active: set[asyncio.Task] = set()
+        try:
+            await self._reuse(self.runs)
+            waiting = sorted((run for run in self.runs if run.state == "waiting"), key=lambda run: run.cost)
+            while waiting or active:  # the longest first, so that the workers end together
+                while waiting and len(active) < self.cluster.size:
+                    active.add(asyncio.create_task(self._work(waiting.pop())))
+                ended, active = await asyncio.wait(active, timeout=WAIT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    task.result()
+            self._end("done")
+        except asyncio.CancelledError:
+            self._end("cancelled")
+            raise
+        except Exception as error:
+            logger.exception("A sweep failed")
+            self.error = error if isinstance(error, ConfigError) else RunFailedError("sweep", describe(error), "")
+            self._end("failed")
+        finally:
+            for task in active:
+                task.cancel()
+            await asyncio.gather(*active, return_exceptions=True)
+
+    def _end(self, state: str) -> None:
+        self.state, self.ended = state, time.monotonic()
+        for run in self.runs:
+            if run.state in ("waiting", "running"):
+                run.state = "cancelled"
+        self.publish()
+
+    async def _reuse(self, runs: list[RunProgress]) -> None:
+        """Take from the store what it has of these."""
+        found = await asyncio.to_thread(self.store.find, [run.identity for run in runs if run.identity])
+        for run in runs:
+            if run.identity in found:
+                self._finish(run, found[run.identity], reused=True)
+
+    def _finish(self, run: RunProgress, result: RunResult, reused: bool = False) -> None:
+        run.result, run.reused, run.step = result, reused, result.taken
+        run.state = "diverged" if result.diverged else "finished"
+        self.publish()
+
+    async def _work(self, run: RunProgress) -> None:
+        """One run, to its end or its failure, which is nobody else's. Another server may have made it meanwhile."""
+        run.state = "running"
+        self.publish()
+        try:
+            await self._try_store(self._reuse([run]))
+            if run.result is None:
+                result = await self._train(run)
+                await self._try_store(asyncio.to_thread(self.store.add, result))
+                self._finish(run, result)
+        except Exception as error:
+            logger.warning("A run of a sweep failed: %r", error)
+            run.error = error if isinstance(error, ConfigError) else RunFailedError("run", describe(error), "")
+            run.state = "failed"
+            self.publish()
+
+    async def _try_store(self, work: Awaitable[Any]) -> None:
+        """Ask the store for something. What has been trained is shown, stored or not."""
+        try:
+            await work
+        except StoreError as error:
+            logger.warning("The store failed: %s", error)
+            self.store_error = error
+
+    async def _train(self, run: RunProgress) -> RunResult:
+        race, training = run.run.race, Training(series=Series(run.run.race.lanes[0].train.decay_block))
+        near = self._choose_worker()
+        try:
+            for attempt in range(RETRIES):
+                try:
+                    await self._train_slices(run, training, near)
+                    metrics = await self._submit(tasks.experiment, "finish", training.pair)
+                    return make_result(run.identity, self.code, race, training, run.step, metrics)
+                except LOST as error:
+                    if attempt == RETRIES - 1:
+                        raise
+                    logger.warning("A run lost its workers at step %s: %r", run.step, error)
+                    training.generation = 0
+                    await asyncio.sleep(1 + attempt)
+        finally:
+            self._places[near] -= 1
+        raise AssertionError("a run ends or fails")
+
+    async def _train_slices(self, run: RunProgress, training: Training, near: str) -> None:
+        """To the end or to divergence; from the state last kept, where the futures are of another cluster."""
+        race = run.run.race
+        if training.generation != self.cluster.generation:
+            self._root(run, training, near)
+        while run.step < race.steps and not training.diverged:
+            steps = min(self._size_slice(run, training), race.steps - run.step)
+            training.pair = self._submit(tasks.advance, training.pair, steps, race.lanes[0])
+            frame = await self._submit(tasks.take_frame, training.pair)
+            training.series.add(frame)
+            training.diverged, run.step = frame.diverged, run.step + len(frame)
+            training.seconds += frame.seconds
+            training.since_root += frame.seconds
+            if len(frame):
+                training.per_step = frame.seconds / len(frame)
+            if training.since_root > ROOT_SECONDS:
+                training.root = await self._submit(tasks.take_state, training.pair)
+                training.pair, training.since_root = self._submit(tasks.restore, training.root), 0.0
+            self.publish()
+
+    def _root(self, run: RunProgress, training: Training, near: str) -> None:
+        """Start from the state last kept, or from the initial one."""
+        race, place = run.run.race, {"workers": [near] if near else None, "allow_other_workers": bool(near)}
+        training.generation, training.diverged, training.since_root = self.cluster.generation, False, 0.0
+        run.step = training.root.step if training.root is not None else 0
+        training.series.cut(run.step)
+        if training.root is not None:
+            training.pair = self._submit(tasks.restore, training.root, **place)
+        else:
+            training.pair = self._submit(tasks.start, race.lanes[0], race.dataset, race.seed, **place)
+
+    def _submit(self, task: Callable, *arguments: Any, **place: Any) -> Future:
+        return self.cluster.client.submit(task, *arguments, pure=False, **place)
+
+    def _size_slice(self, run: RunProgress, training: Training) -> int:
+        """So many steps that they take SLICE_SECONDS, or SHARED_SECONDS; the first slice goes by prediction."""
+        wanted = SHARED_SECONDS if self.is_shared() else SLICE_SECONDS
+        per_step = training.per_step or 4 * run.cost / run.run.race.steps
+        return min(max(1, round(wanted / per_step)), MAX_SLICE)
+
+    def _choose_worker(self) -> str:
+        """The worker with the fewest runs of this sweep; "" where none is known."""
+        near = min(self.cluster.workers, key=lambda worker: self._places[worker], default="")
+        self._places[near] += 1
+        return near
+
+    def publish(self) -> None:
+        """Tell who watches that there is something new."""
+        self.revision += 1
+        for listener in self.listeners:
+            listener.set()
+
+
+def make_result(identity: str, code: str, race: RaceConfig, training: Training, taken: int,
+                metrics: dict[str, float]) -> RunResult:
+    finite = {name: metrics[name] if math.isfinite(metrics[name]) else None for name in METRICS}
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+    return RunResult(identity, code, race, **finite, diverged=training.diverged, taken=taken, seconds=training.seconds,
+                     finished=now, curves=training.series.send(most=MAX_POINTS))
+
+
+def describe(error: Exception) -> str:
+    """An exception in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+async def find_code(cluster: Cluster) -> str:
+    """The hash of the code that determines a run's numbers, as all workers have it. Raises `ConfigError` if they differ."""
+    answers = await cluster.client.run(tasks.hash_code, workers=await cluster.list_workers(), on_error="return")
+    found = {answer for answer in answers.values() if isinstance(answer, str)}  # not that of a worker that just died
+    if not found:  # none has come yet: wait for one
+        return await cluster.client.submit(tasks.hash_code, pure=False)
+    if len(found) > 1:
+        raise WorkersDifferError("code", len(found), "")
+    return found.pop()
+
+
+async def measure_pace(cluster: Cluster) -> dict[str, float]:
+    """Per family, how many times as long as predicted a step takes here now: some tenths of a second of one worker."""
+    pace = {}
+    for family, (lane, steps) in SAMPLES.items():
+        client = cluster.client
+        pair = client.submit(tasks.start, lane, "digits", 0, pure=False, priority=1)
+        pair = client.submit(tasks.advance, pair, 2, lane, pure=False, priority=1)
+        pair = client.submit(tasks.advance, pair, steps, lane, pure=False, priority=1)
+        frame = await client.submit(tasks.take_frame, pair, pure=False, priority=1)
+        pace[family] = frame.seconds / predict_seconds(RaceConfig(steps=steps, lanes=(lane,)))
+    return pace
+
+
