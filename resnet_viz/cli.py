@@ -1,6 +1,7 @@
 """The command line: the same as in the app, without it. `train` one net, `operate` on one, `info` about one, the
 
-`architecture` of one that everybody knows; `credit`, `paths`, `gradients` and `landscape` say why it works.
+`architecture` of one that everybody knows; `sweep` a grid of settings; `credit`, `paths`, `gradients` and `landscape`
+say why it works.
 
 Results are JSON on stdout (`--json`), progress and errors are on stderr. Exit code 2: something given cannot be used.
 """
@@ -18,14 +19,12 @@ from typing import IO, Any
 
 from resnet_viz.cli_options import (
     EVENTS,
-    NET_OPTIONS,
     SHAPE_OPTIONS,
-    list_settings,
     make_parser,
-    make_race,
     read_operation,
     read_options,
 )
+from resnet_viz.cli_sweep import run_sweep
 from resnet_viz.cli_why import check_why, measure_why
 from resnet_viz.records import (
     DATASETS,
@@ -42,6 +41,7 @@ from resnet_viz.records import (
     count_parameters,
     list_layers,
 )
+from resnet_viz.sweeps import NET_SETTINGS, list_settings, make_run
 from resnet_viz.text import choose_language, sentence, use_language
 
 SLICE = 50  # steps between two movements of the progress bar; any number gives the same results
@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         values = read_options(options)
         runs = {"train": run_train, "operate": run_operate, "info": run_info, "architecture": run_architecture}
         runs |= dict.fromkeys(("credit", "paths", "gradients", "landscape"), run_why)
+        runs["sweep"] = lambda options, _: run_sweep(options)
         result = runs[options.command](options, values)
     except ConfigError as error:
         print(sentence(error), file=sys.stderr)
@@ -70,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run_train(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
-    race = make_race(values)
+    race = make_run(values)
     state, first, last, seconds = train_to_files(race, options)
     from resnet_viz.lab import experiments
 
@@ -161,7 +162,7 @@ def finite(value: float) -> float | None:
 
 
 def run_operate(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
-    race, operation = make_race(values), read_operation(options)
+    race, operation = make_run(values), read_operation(options)
     net = race.lanes[0].net
     check_operation(operation, net)
     if options.recompute and net.norm == "none":
@@ -192,7 +193,7 @@ def read_state(race: RaceConfig, options: argparse.Namespace) -> State:
 
 
 def run_why(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
-    race = make_race(values)
+    race = make_run(values)
     check_why(options, race)
     state = None if options.command == "gradients" else obtain_state(race, options)
     return {"config": write_config(race), **measure_why(options, race, state)}
@@ -202,7 +203,7 @@ def run_why(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, An
 
 
 def run_info(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
-    net = NetConfig(**{name: values[name] for name in NET_OPTIONS if name in values})
+    net = NetConfig(**{name: values[name] for name in NET_SETTINGS if name in values})
     data = read_shape(values)
     return {
         "parameters": count_parameters(net, data),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -14,26 +13,23 @@ from resnet_viz.records import (
     N_,
     OPERATIONS,
     ConfigError,
-    Lane,
-    NetConfig,
     Operation,
     RaceConfig,
-    TrainConfig,
-    UnknownFieldError,
     parse_field,
     parse_json,
-    read_width,
 )
+from resnet_viz.sweeps import NET_SETTINGS, READY, SETTINGS, TRAIN_SETTINGS, list_settings, read_settings
 from resnet_viz.text import _
 
-NET_OPTIONS = tuple(f.name for f in dataclasses.fields(NetConfig))
-TRAIN_OPTIONS = tuple(f.name for f in dataclasses.fields(TrainConfig))
-RACE_OPTIONS = ("dataset", "seed", "steps")
 EVENTS = ("changes", "edits")  # what was done in the middle of a race, where a file says so
 OPERATION_OPTIONS = ("operation", "block", "alpha", "alpha_bias", "other")
 SHAPE_OPTIONS = {"channels": 1024, "size": 4096, "classes": 100_000}  # the largest of each
-SETTINGS = (*NET_OPTIONS, *TRAIN_OPTIONS, *RACE_OPTIONS)
 MAX_FILE = 1_000_000  # bytes of a config file
+AXES = "axes."  # what an axis of a sweep is stored under, so that it is not taken for a setting
+PLURALS = {"families": "family", "batch-sizes": "batch_size"} | {
+    f"{name.replace('_', '-')}s": name
+    for name in ("dataset", "depth", "width", "shortcut", "norm", "init", "order", "activation", "optimizer", "lr",
+                 "momentum", "weight_decay", "decay", "seed")}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -44,11 +40,11 @@ def make_parser() -> argparse.ArgumentParser:
     operate = commands.add_parser("operate", help=_("train one net, operate on a block, and print what it did"),
                                   allow_abbrev=False)
     info = commands.add_parser("info", help=_("count a net’s parameters and multiply-adds"), allow_abbrev=False)
-    why = add_why(commands)
-    for name in ("dataset", *NET_OPTIONS, *TRAIN_OPTIONS, "steps", "seed"):
-        for command in (train, operate, *why):
+    why, sweep = add_why(commands), add_sweep(commands)
+    for name in ("dataset", *NET_SETTINGS, *TRAIN_SETTINGS, "steps", "seed"):
+        for command in (train, operate, sweep, *why):
             add_setting(command, name)
-        if name in NET_OPTIONS or name == "dataset":
+        if name in NET_SETTINGS or name == "dataset":
             add_setting(info, name)
     for name in SHAPE_OPTIONS:
         info.add_argument("--" + name, metavar=name.upper(), help=_("the input’s shape, where no data set gives it"))
@@ -60,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_operation(operate)
     for command in (train, operate, info, *why):
         command.add_argument("--config", metavar="FILE.json", help=_("settings from a file; options override it"))
-    for command in (train, operate, info, *why, add_architecture(commands)):
+    for command in (train, operate, info, sweep, *why, add_architecture(commands)):
         command.add_argument("--json", action="store_true", help=_("print one JSON object"))
     return parser
 
@@ -79,6 +75,21 @@ def add_architecture(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--net", default="resnet34", metavar="NET", help=_("resnet34, plain34, vgg19, cifar56 …"))
     command.add_argument("--size", metavar="SIZE", help=_("pixels a side of the picture, by default the paper’s"))
     command.add_argument("--classes", metavar="CLASSES", help=_("the number of classes, by default the paper’s"))
+    return command
+
+
+def add_sweep(commands: Any) -> argparse.ArgumentParser:
+    command = commands.add_parser("sweep", allow_abbrev=False,
+                                  help=_("train a net at every point of a grid of settings, and keep what came out"))
+    for option, name in PLURALS.items():
+        command.add_argument("--" + option, dest=AXES + name, action="append", metavar="A,B", help={
+            "width": _("values between semicolons, such as 16;32;64,128"),
+            "seed": _("how many, or a list with commas"),
+        }.get(name))
+    command.add_argument("--ready", metavar="NAME", help=", ".join(READY))
+    command.add_argument("--config", dest="grid", metavar="GRID.json",
+                         help=_("settings, or base and axes, from a file; options override it"))
+    command.add_argument("--database", metavar="URL", help=_("sqlite:///file or postgresql://user@host/name"))
     return command
 
 
@@ -120,35 +131,25 @@ def read_weights_config(path: str) -> dict[str, Any]:
     text = weights.read_config(path)
     if text is None:
         return {}
-    content = parse_json(text)
-    if not isinstance(content, dict):
-        raise ConfigError("weights", content, N_("an object in braces"))
-    return check_names(content)
+    return read_settings(parse_json(text), "weights")
 
 
 def read_file(path: str) -> dict[str, Any]:
     """Settings from a JSON file: flat, named like the options, or a race of one lane as the app exports it."""
+    content = read_json(path)
+    return flatten_race(content) if isinstance(content, dict) and "lanes" in content else read_settings(content)
+
+
+def read_json(path: str) -> Any:
+    """What a JSON file holds. Raises `ConfigError`."""
     try:
         file = Path(path)
         if file.stat().st_size > MAX_FILE:
             raise ConfigError("config", path, N_("a file of at most {high} bytes"), high=MAX_FILE)
-        content = parse_json(file.read_text(encoding="utf-8"))
+        return parse_json(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "UTF-8"
         raise ConfigError("config", path, N_("a readable text file ({reason})"), reason=reason) from None
-    if not isinstance(content, dict):
-        raise ConfigError("config", content, N_("an object in braces"))
-    return flatten_race(content) if "lanes" in content else check_names(content)
-
-
-def check_names(content: dict[str, Any]) -> dict[str, Any]:
-    values = {name.replace("-", "_"): value for name, value in content.items()}
-    for name, value in values.items():
-        if name not in SETTINGS:
-            raise UnknownFieldError(name, value, SETTINGS)
-    if "width" in values:
-        values["width"] = read_width(values["width"])
-    return values
 
 
 def flatten_race(content: dict[str, Any]) -> dict[str, Any]:
@@ -156,21 +157,3 @@ def flatten_race(content: dict[str, Any]) -> dict[str, Any]:
     if len(race.lanes) != 1:
         raise ConfigError("lanes", len(race.lanes), N_("one lane: a net is trained on its own here"))
     return list_settings(race) | {name: getattr(race, name) for name in EVENTS}
-
-
-def list_settings(race: RaceConfig) -> dict[str, Any]:
-    """The settings of a race of one lane, flat, named like the options."""
-    lane = race.lanes[0]
-    return {**shallow(lane.net), **shallow(lane.train), **{name: getattr(race, name) for name in RACE_OPTIONS}}
-
-
-def shallow(record: Any) -> dict[str, Any]:
-    return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
-
-
-def make_race(values: dict[str, Any]) -> RaceConfig:
-    """A race of one lane. Raises `ConfigError`."""
-    net = NetConfig(**{name: values[name] for name in NET_OPTIONS if name in values})
-    train = TrainConfig(**{name: values[name] for name in TRAIN_OPTIONS if name in values})
-    others = {name: values[name] for name in (*RACE_OPTIONS, *EVENTS) if name in values}
-    return RaceConfig(lanes=(Lane(net, train),), **others)

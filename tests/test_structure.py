@@ -17,17 +17,22 @@ ALLOWED = {
     "records": set(),
     "text": {"records"},
     "lab": {"records", "lab"},
-    "engine": {"records", "engine"},
-    "figures": {"records", "text", "figures"},
-    "ui": {"records", "text", "engine", "figures", "ui"},
-    "cli": {"records", "text", "lab", "cli_options"},
-    "cli_options": {"records", "text", "lab"},
+    "sweeps": {"records"},
+    "store": {"records", "sweeps", "store"},
+    "engine": {"records", "sweeps", "store", "engine"},
+    "figures": {"records", "sweeps", "text", "figures"},
+    "ui": {"records", "sweeps", "store", "text", "engine", "figures", "ui"},
+    "cli": {"records", "sweeps", "text", "lab", "cli_options", "cli_sweep", "cli_why"},
+    "cli_options": {"records", "sweeps", "text", "lab", "cli_why"},
+    "cli_sweep": {"records", "sweeps", "text", "engine", "cli_options"},
+    "cli_why": {"records", "text", "lab"},
     "__main__": {"cli"},
     "__init__": set(),
 }
 LAZY = {("engine/tasks.py", "lab")}  # named on the server, imported on a worker
 ONLY_IN = {"torch": {"lab"}, "captum": {"lab"}, "sklearn": {"lab"}, "safetensors": {"lab"}, "streamlit": {"ui"},
-           "distributed": {"engine"}, "dask": {"engine"}, "asyncio": {"engine", "ui"}}
+           "distributed": {"engine"}, "dask": {"engine"}, "asyncio": {"engine", "ui"},
+           "sqlalchemy": {"store"}, "alembic": {"store"}, "psycopg": {"store"}, "pyarrow": {"store"}}
 # Middle modules of lab know the nets, not each other; `experiments` composes them.
 LAB = {"datasets": set(), "nets": set(), "dense": {"nets"}, "train": {"nets", "dense"}, "probes": {"nets", "datasets"},
        "surgery": {"nets", "datasets"}, "weights": {"nets"}, "glass": {"nets"}, "dimensions": {"nets"},
