@@ -25,7 +25,7 @@ from resnet_viz.cli_options import (
     read_options,
 )
 from resnet_viz.cli_sweep import run_sweep
-from resnet_viz.cli_why import check_why, measure_why
+from resnet_viz.cli_why import check_why, is_brought, measure_brought, measure_why
 from resnet_viz.records import (
     DATASETS,
     N_,
@@ -52,11 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
     use_language(choose_language(next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), None)))
     options = make_parser().parse_args(arguments)
     try:
-        values = read_options(options)
         runs = {"train": run_train, "operate": run_operate, "info": run_info, "architecture": run_architecture}
         runs |= dict.fromkeys(("credit", "paths", "gradients", "landscape"), run_why)
         runs["sweep"] = lambda options, _: run_sweep(options)
-        result = runs[options.command](options, values)
+        brought = is_brought(options)
+        result = measure_brought(options) if brought else runs[options.command](options, read_options(options))
     except ConfigError as error:
         print(sentence(error), file=sys.stderr)
         return 2
@@ -245,7 +245,14 @@ def show_result(result: dict[str, Any]) -> None:
                 print("  {name:21} {kind:7} {kernel}x{kernel} /{stride} {output!s:16} {parameters:>12,} "
                       "{multiply_adds:>14,}".format(**layer))
         elif name == "blocks":
-            for block in value:
-                print("  {first:>4}-{last:<4} {shortcut:11} {input!s:16} {output!s}".format(**block))
+            for k, block in enumerate(value, start=1):
+                print(write_credit(k, block) if "branch" in block else
+                      "  {first:>4}-{last:<4} {shortcut:11} {input!s:16} {output!s}".format(**block))
         else:
             print(f"{name:34} {value:,}" if type(value) is int else f"{name:34} {value}")
+
+
+def write_credit(k: int, block: dict[str, Any]) -> str:
+    """A block's credits in a line; there is no shortcut in a plain net."""
+    parts = (f"{name} {value:.4f}" for name, value in block.items() if value is not None)
+    return f"  {k:>4}  " + "  ".join(parts)

@@ -1,8 +1,11 @@
-"""The commands that ask why it works: `credit`, `paths`, `gradients` and `landscape`, on a net as `operate` takes it."""
+"""The commands that ask why it works: `credit`, `paths`, `gradients` and `landscape`, on a net as `operate` takes it;
+`credit` also of torchvision's nets, on a picture.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from dataclasses import replace
 from typing import Any
@@ -11,17 +14,23 @@ from resnet_viz.records import (
     BASELINES,
     CREDIT_METHODS,
     INITS,
+    MAX_CREDIT_STEPS,
     N_,
     NORMS,
+    PRETRAINED,
     ConfigError,
     RaceConfig,
     State,
+    check_pretrained,
     parse_field,
 )
 from resnet_viz.text import _
 
 MAX_GRID = 101
 STATISTICS = ("stored", "batch")
+ALL = "all"  # samples
+BROUGHT = ("command", "json", "net", "picture", "weights", "method", "target", "credit_steps")  # of a picture
+CLASSES = 1000  # of ImageNet
 
 
 def add_why(commands: Any) -> list[argparse.ArgumentParser]:
@@ -31,11 +40,14 @@ def add_why(commands: Any) -> list[argparse.ArgumentParser]:
     credit.add_argument("--method", default=CREDIT_METHODS[0], metavar="METHOD", help=", ".join(CREDIT_METHODS))
     credit.add_argument("--baseline", default=BASELINES[0], metavar="BASELINE",
                         help=_("zero, mean, or the number of a held-out example"))
-    credit.add_argument("--samples", default="all", metavar="SAMPLES",
+    credit.add_argument("--samples", default=ALL, metavar="SAMPLES",
                         help=_("all, class:K, or the number of a held-out example"))
     credit.add_argument("--target", metavar="CLASS",
                         help=_("the class whose logit is explained; by default the net’s choice"))
     credit.add_argument("--credit-steps", default="50", metavar="N", help=_("steps from the baseline to the example"))
+    nets = _("instead, one of torchvision’s nets on a picture: {names}; --weights FILE, download (the default) or random")
+    credit.add_argument("--net", metavar="NET", help=nets.format(names=", ".join(PRETRAINED)))
+    credit.add_argument("--picture", metavar="FILE", help=_("the picture, PNG or JPEG"))
     paths = commands.add_parser("paths", help=_("the paths of the unravelled net, and the gradient along them"),
                                 allow_abbrev=False)
     paths.add_argument("--samples-per-length", default="20", metavar="N", help=_("paths drawn of each length"))
@@ -75,11 +87,15 @@ def check_why(options: argparse.Namespace, race: RaceConfig) -> None:
         if options.statistics not in STATISTICS:
             raise ConfigError("statistics", options.statistics, N_("one of {allowed}"), allowed=", ".join(STATISTICS))
     else:
-        read_whole("credit_steps", options.credit_steps, 1, 1000)
-        if options.method not in CREDIT_METHODS:
-            raise ConfigError("method", options.method, N_("one of {allowed}"), allowed=", ".join(CREDIT_METHODS))
-        if options.target is not None:
-            read_whole("target", options.target, 0, race.data.classes - 1)
+        check_credit_options(options, race.data.classes)
+
+
+def check_credit_options(options: argparse.Namespace, classes: int) -> None:
+    read_whole("credit_steps", options.credit_steps, 1, MAX_CREDIT_STEPS)
+    if options.method not in CREDIT_METHODS:
+        raise ConfigError("method", options.method, N_("one of {allowed}"), allowed=", ".join(CREDIT_METHODS))
+    if options.target is not None:
+        read_whole("target", options.target, 0, classes - 1)
 
 
 def read_range(text: str) -> float:
@@ -140,3 +156,69 @@ def measure_landscape(state: State, options: argparse.Namespace) -> dict[str, An
     return {"loss": finite, "ticks": ticks.tolist(), "centre_loss": float(centre),
             "net_loss": experiments.measure_landscape_point(state, directions, 0.0, 0.0, "train", options.statistics),
             "seconds": seconds}
+
+
+# ---------------------------------------------------------------------------------------------------- a picture
+
+
+def is_brought(options: argparse.Namespace) -> bool:
+    """Whether torchvision's net and a picture are asked about, and not a net of ours."""
+    return options.command == "credit" and (options.net is not None or options.picture is not None)
+
+
+def measure_brought(options: argparse.Namespace) -> dict[str, Any]:
+    """What `credit --net --picture` prints: the five likeliest classes, and the credit of each block, against black."""
+    check_brought(options)
+    from resnet_viz.lab import experiments
+
+    picture = experiments.decode_picture(read_bytes(options.picture))
+    model = load_model(options.net, options.weights or "download")
+    if model.random:
+        print(_("**Random weights.** Nobody trained this net: its answers and its maps say nothing about the "
+                "picture.").replace("**", ""), file=sys.stderr)
+    target = None if options.target is None else int(options.target)
+    seen = experiments.measure_picture(model, picture, "grad-cam", target)
+    found = experiments.measure_picture_blocks(model, picture, options.method, target, int(options.credit_steps))
+    classes = [{"name": name, "probability": share} for name, share in seen.probabilities]
+    return {"net": options.net, "random": model.random, "classes": classes, "target": seen.target,
+            "target_name": seen.target_name, **found.to_jsonable()}
+
+
+def check_brought(options: argparse.Namespace) -> None:
+    """Raise for what is missing or has no meaning here, before anything is read."""
+    check_pretrained(options.net)
+    if options.picture is None:
+        raise ConfigError("picture", None, N_("a PNG or JPEG file, where net is given"))
+    usual = {"baseline": BASELINES[0], "samples": ALL}
+    for name, value in vars(options).items():
+        if name not in BROUGHT and value not in (None, usual.get(name)):
+            raise ConfigError(name, value, N_("no value together with net and picture"))
+    check_credit_options(options, CLASSES)
+
+
+def read_bytes(path: str) -> bytes:
+    """A picture's file; no more of it than is needed to see that it is too large."""
+    from resnet_viz.lab.pretrained import MAX_BYTES
+
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError("picture", path, N_("a readable file ({reason})"), reason=reason) from None
+
+
+def load_model(name: str, weights: str) -> Any:
+    """torchvision's net with the weights of a file, downloaded ones (progress on stderr) or random ones."""
+    from tqdm import tqdm
+
+    from resnet_viz.lab.pretrained import load_pretrained
+
+    if weights != "download":
+        return load_pretrained(name, weights)
+    with tqdm(unit="B", unit_scale=True, file=sys.stderr, delay=0.1) as bar:
+        def tell(done: int, size: int | None) -> None:
+            bar.total = size
+            bar.update(done - bar.n)
+
+        return load_pretrained(name, progress=tell)

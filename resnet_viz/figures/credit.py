@@ -19,7 +19,13 @@ DIVERGING = [[0, "#D55E00"], [0.5, "#F4F4F4"], [1, "#0072B2"]]
 MARKS = ("diamond", "cross")  # of second opinions
 INK = "#3A3A3A"  # of a digit's outline: always on the map's own light ground
 NOISE = 0.1  # where ΔF is smaller than this part of the largest credit, an error in per cent of ΔF says nothing
+ROUNDING = 1e-4  # of logits in single precision
 BITE = 99  # per cent of the pixels have a colour of their own; a few extreme ones would make all others pale
+
+
+def is_constant(result: CreditResult) -> bool:
+    """Whether the logit is the same for x and for the baseline, but for rounding: there is nothing to divide up."""
+    return abs(result.output_change) < ROUNDING
 
 
 def is_noise(result: CreditResult) -> bool:
@@ -38,7 +44,7 @@ def find_disagreements(branch: np.ndarray, ablation: np.ndarray) -> tuple[list[i
     credit and by ablation (1: the largest), or None where the two order the blocks alike. Blocks are counted from 0.
     """
     known = np.flatnonzero(np.isfinite(branch) & np.isfinite(ablation))
-    opposite = [int(k) for k in known if branch[k] * ablation[k] < 0]
+    opposite = [int(k) for k in known if branch[k] * ablation[k] < 0 and min(abs(branch[k]), abs(ablation[k])) > ROUNDING]
     if len(known) < 2:
         return opposite, None
     ranks = [(-values[known]).argsort(kind="stable").argsort() + 1 for values in (branch, ablation)]
@@ -58,7 +64,8 @@ def find_reach(results: list[CreditResult]) -> tuple[float, float]:
 def draw_credit(result: CreditResult, opinions: dict[str, CreditResult], reach: tuple[float, float],
                 ablation: AblationResult | None = None) -> go.Figure:
     """Signed bars for each block's shortcut and branch; marks on them: what other methods say (`opinions` by their
-    names). Below, where there is one: what the logit and the accuracy lose without the block's branch.
+    names). Below, where there is one: what the logit and the accuracy lose without the block's branch, with a ≠ where the
+    branch's credit has the opposite sign.
     """
     rows = 1 if ablation is None else 2 if np.isnan(ablation.accuracy).all() else 3
     figure = make_subplots(rows, 1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.5, 0.28, 0.22][:rows])
@@ -76,7 +83,7 @@ def draw_credit(result: CreditResult, opinions: dict[str, CreditResult], reach: 
         look = {"symbol": mark, "size": 8, "color": "#FFFFFF", "line": {"width": 1.5, "color": "#000000"}}
         figure.add_scatter(x=x, y=y, mode="markers", name=name, row=1, col=1, hovertemplate="%{y:.3f}", marker=look)
     if ablation is not None:
-        _add_ablation(figure, blocks, ablation, rows)
+        _add_ablation(figure, blocks, ablation, rows, find_disagreements(result.branch, ablation.logit)[0])
     for row in range(1, rows + 1):
         figure.add_hline(y=0, line={"color": GREY, "width": 1}, row=row, col=1)
     figure.update_xaxes(dtick=1 if len(blocks) <= 12 else max(1, len(blocks) // 8), range=[0.4, len(blocks) + 0.6])
@@ -92,7 +99,7 @@ def _list_parts(plain: bool) -> list[tuple[str, str, str, float]]:
     return [branch] if plain else [(_("Shortcut"), "shortcut", SHORTCUT, -0.2), branch]
 
 
-def _add_ablation(figure: go.Figure, blocks: np.ndarray, ablation: AblationResult, rows: int) -> None:
+def _add_ablation(figure: go.Figure, blocks: np.ndarray, ablation: AblationResult, rows: int, opposite: list[int]) -> None:
     """Bars of what is lost, one row for the logit and one for the accuracy in percentage points."""
     lost = [(_("Logit lost"), ablation.logit, "%{y:.3f}"),
             (_("Accuracy lost, points"), 100 * ablation.accuracy, "%{y:.1f}")]
@@ -101,6 +108,9 @@ def _add_ablation(figure: go.Figure, blocks: np.ndarray, ablation: AblationResul
                        marker={"color": GREY, "pattern": {"shape": "x", "fgcolor": "#FFFFFF", "bgcolor": GREY,
                                                           "solidity": 0.12}}, hovertemplate=shown)
         figure.update_yaxes(title=name, row=row, col=1)
+    for k in opposite:
+        figure.add_annotation(x=blocks[k], y=ablation.logit[k], text="≠", showarrow=False, row=2, col=1, font={"size": 16},
+                              yshift=10 if ablation.logit[k] > 0 else -10)
 
 
 def list_credits(names: list[str], results: list[dict[str, CreditResult]],

@@ -64,8 +64,8 @@ STATISTICS = ("stored", "batch")  # of BatchNorm
 __all__ = ["advance", "edit_state", "finish", "load_weights", "make_state", "measure", "measure_cumulative",
            "measure_each_block", "measure_operation", "measure_projections", "open_block", "save_weights",
            "add_unequal", "trace_architecture", "trace_net",
-           "add_up_paths", "make_directions", "measure_autocorrelation", "measure_landscape_point", "measure_landscape_rows",
-           "measure_paths", "measure_responses", "measure_slopes", "project_trajectory",
+           "make_directions", "measure_autocorrelation", "measure_landscape_point", "measure_landscape_rows",
+           "measure_each_path", "measure_paths", "measure_responses", "measure_slopes", "project_trajectory",
            "measure_ablation", "measure_credit", "measure_input_credit", "measure_picture", "measure_picture_blocks",
            "decode_picture", "fetch_weights", "list_picture_classes", "measure_brought_blocks", "measure_brought_picture"]
 
@@ -316,10 +316,10 @@ def measure_paths(state: State, samples_per_length: int = 20, seed: int = 0, cou
     return paths.measure_paths(module, data.test_x[:count], data.test_y[:count], samples_per_length, seed)
 
 
-def add_up_paths(state: State, takes: np.ndarray, count: int = 16) -> tuple[np.ndarray, np.ndarray]:
-    """Single paths, and how their sum becomes the gradient, on the same examples: see `paths.add_up_paths`."""
+def measure_each_path(state: State, takes: np.ndarray, count: int = 16) -> tuple[np.ndarray, np.ndarray]:
+    """Single paths, and how their sum becomes the gradient, on the same examples: see `paths.measure_each_path`."""
     data = load_data(state.dataset)
-    return paths.add_up_paths(_load(state, None)[1].module, data.test_x[:count], data.test_y[:count], takes)
+    return paths.measure_each_path(_load(state, None)[1].module, data.test_x[:count], data.test_y[:count], takes)
 
 
 def measure_slopes(net: NetConfig, dataset: str = "digits", seeds: Sequence[int] = (0, 1, 2),
@@ -379,15 +379,20 @@ def measure_landscape_point(state: State, directions: np.ndarray | int, u: float
     return float(landscape.measure_rows_plainly(module, plane, [u], [v], x, y, statistics)[0, 0])
 
 
-def project_trajectory(states: Sequence[State], directions: np.ndarray | str = "pca") -> Trajectory:
+def project_trajectory(states: Sequence[State], directions: np.ndarray | int | str = "pca") -> Trajectory:
     """The weights of a run's states on the plane of `directions` (2, P) about the last; "pca" finds the principal ones.
 
-    Principal directions leave γ and β out, as random ones do, so that the landscape on their plane is the fast one.
+    A whole number is the seed of random ones, of the last state. Principal directions leave γ and β out, as random ones
+    do, so that the landscape on their plane is the fast one. Raises `ConfigError` where the run has diverged.
     """
     flats = [state.weights for state in states]
+    if not all(np.isfinite(flat).all() for flat in flats):
+        raise ConfigError("trajectory", "NaN", N_("a run whose weights are finite, and this one has diverged"))
     if isinstance(directions, str):
         still = landscape.list_norms(_load(states[-1], None)[1].module)
         directions = landscape.find_principal_directions(flats, still)
+    elif isinstance(directions, int):
+        directions = make_directions(states[-1], directions)
     points, explained = landscape.project(flats, directions)
     return Trajectory(points, np.asarray(directions, float), explained)
 
@@ -576,5 +581,4 @@ def _load_brought(name: str, weights: str, label: str) -> Any:
 def _load_model(name: str, weights: str) -> Any:
     from resnet_viz.lab import pretrained
 
-    path = None if weights in ("random", "download") else weights
-    return pretrained.load_pretrained(name, path, weights == "random")
+    return pretrained.load_pretrained(name, weights)

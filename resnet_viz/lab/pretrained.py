@@ -8,12 +8,13 @@ the same layers and the same numbers, a module for every step, and none in place
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
-import pickle
 import tempfile
 import urllib.request
 import warnings
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,7 +25,6 @@ import numpy as np
 import safetensors.torch
 import torch
 from PIL import Image, ImageOps
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.resnet import BasicBlock, ResNet
@@ -126,21 +126,20 @@ def prepare(picture: np.ndarray) -> Tensor:
     return ((x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(SPREAD)[:, None, None])[None]
 
 
-def load_pretrained(name: str, path: str | None = None, random: bool = False,
-                    progress: Progress | None = None) -> Pretrained:
-    """torchvision's ResNet with the weights of a local file, those that torchvision names, or random ones (seed 0).
+def load_pretrained(name: str, weights: str = "download", progress: Progress | None = None) -> Pretrained:
+    """torchvision's ResNet. `weights` is "download" (those that torchvision names), "random" (seed 0) or a file's path.
 
     A downloaded file is kept where torch keeps its own. Raises `ConfigError` where weights cannot be had or do not fit.
     """
     check_pretrained(name)
-    weights = models.get_model_weights(name).IMAGENET1K_V1
+    known = models.get_model_weights(name).IMAGENET1K_V1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = models.get_model(name)
-    if not random:
-        path = path or download_weights(weights.url, progress)
+    if weights != "random":
+        path = download_weights(known.url, progress) if weights == "download" else weights
         fill(module, read_state(path), path)
-    return Pretrained(clear(module).eval().requires_grad_(False), tuple(weights.meta["categories"]), random)
+    return Pretrained(clear(module).eval().requires_grad_(False), tuple(known.meta["categories"]), weights == "random")
 
 
 def clear(module: ResNet) -> ResNet:
@@ -176,7 +175,7 @@ def download_weights(url: str, progress: Progress | None = None) -> str:
         os.replace(part, path)
     except (OSError, ValueError) as error:
         takes = N_("a local file with the weights, or random weights: the download failed ({reason})")
-        raise ConfigError("weights", path.name, takes, reason=str(error)[:200]) from None
+        raise ConfigError("weights", path.name, takes, reason=str(getattr(error, "reason", error))[:200]) from None
     finally:
         if part is not None:
             with contextlib.suppress(OSError):
@@ -205,8 +204,7 @@ def list_classes() -> tuple[str, ...]:
 def read_state(path: str) -> dict[str, Tensor]:
     """The tensors of a safetensors file, or of a state dict that torch saved; nothing in it is run."""
     try:
-        if os.path.getsize(path) > MAX_FILE:
-            raise ValueError("too large")
+        _check_file(path)
         with open(path, "rb") as file:
             start = file.read(9)
         if start[8:] == b"{":
@@ -214,7 +212,7 @@ def read_state(path: str) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, ValueError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError, SafetensorError) as error:
+    except Exception as error:  # a broken file can fail in any of a reader's ways
         reason = getattr(error, "strerror", None) or type(error).__name__
         takes = N_("a readable safetensors file or state dict ({reason})")
         raise ConfigError("weights", str(path), takes, reason=reason) from None
@@ -223,12 +221,27 @@ def read_state(path: str) -> dict[str, Tensor]:
     return state
 
 
+def _check_file(path: str) -> None:
+    """Raise `OSError` for what is no file, or too large as it is or when unpacked: torch's files are zip archives."""
+    size = os.path.getsize(path)
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = max(size, sum(part.file_size for part in archive.infolist()))
+    if not os.path.isfile(path) or size > MAX_FILE:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+
 def fill(module: nn.Module, state: dict[str, Any], path: str) -> None:
-    """Fill a net. Raises `ConfigError`, before anything is filled, where a name or a shape is another."""
+    """Fill a net. Raises `ConfigError`, before anything is filled, where a name is another or a tensor does not fit."""
     wanted = {name: part for name, part in module.state_dict().items() if not name.endswith("num_batches_tracked")}
-    wrong = [name for name, part in wanted.items() if name not in state or state[name].shape != part.shape]
+    wrong = [name for name, part in wanted.items() if name not in state or not _fits(state[name], part)]
     wrong += [name for name in state if name not in wanted and not str(name).endswith("num_batches_tracked")]
     if wrong:
-        takes = N_("weights of this net: {name} is missing, unknown or of another shape")
+        takes = N_("weights of this net: {name} is missing, unknown, of another shape or not finite")
         raise ConfigError("weights", str(path), takes, name=repr(wrong[0])[1:-1][:60])
-    module.load_state_dict(state, strict=False)
+    module.load_state_dict({name: state[name] for name in wanted}, strict=False)
+
+
+def _fits(given: Tensor, part: Tensor) -> bool:
+    plain = given.layout is torch.strided and given.device.type == "cpu" and given.is_floating_point()
+    return plain and given.shape == part.shape and bool(torch.isfinite(given).all())

@@ -27,6 +27,7 @@ from resnet_viz.ui.progress import POLL, follow_job
 MAX_PICTURE, MAX_WEIGHTS = 10, 120  # MB
 MAX_KEPT = 6  # weight files that people have brought
 MEGABYTES = {"resnet18": 45, "resnet34": 83, "resnet50": 98}  # of torchvision's files
+STEPS, WINDOW = 20, 32  # from black to the picture; pixels a side of what occlusion hides
 LARGE = 0.1  # a completeness error that a reader is told of
 
 
@@ -176,9 +177,9 @@ def show_picture(picture: np.ndarray, weights: str, label: str) -> None:
     key = ("brought", asked.picture_net, weights, sha256(picture.tobytes()).hexdigest(), asked.picture_map,
            asked.picture_stage if asked.picture_map == "grad-cam" else None, asked.picture_method, asked.picture_target)
     common = (asked.picture_net, weights, label)
-    calls = [Call("measure_brought_picture", picture, (*common, asked.picture_map, asked.picture_target, 20, 32,
+    calls = [Call("measure_brought_picture", picture, (*common, asked.picture_map, asked.picture_target, STEPS, WINDOW,
                                                        asked.picture_stage)),
-             Call("measure_brought_blocks", picture, (*common, asked.picture_method, asked.picture_target, 20))]
+             Call("measure_brought_blocks", picture, (*common, asked.picture_method, asked.picture_target, STEPS))]
     job = hub.jobs.get(key)
     if job is None or job.state in ("cancelled", "failed"):
         st.button(_("Look at the picture"), key=KEY + "look", icon=":material/visibility:", type="primary",
@@ -228,8 +229,7 @@ def show_bars(result: CreditResult) -> None:
         st.warning(_("These bars do not add up well: do not read small differences from them. DeepLift adds up here."),
                    icon=":material/warning:")
     if is_noise(result):
-        st.info(_("The change of the logit is small beside the credits, so its error in per cent is mostly noise."),
+        st.info(_("The change of the logit is small beside the credits, which cancel: the error in per cent says little."),
                 icon=":material/info:")
-    st.caption(_("The methods with steps take 20 of them here. On a ResNet-18 with random weights and a picture of noise "
-                 "they were wrong by 117 % (conductance) and 2 % (integrated gradients) of the change, DeepLift by less "
-                 "than 0.001 %. Never to be added across blocks."))
+    st.caption(_("Conductance and integrated gradients take {steps} steps here, few for so deep a net: look at the error. "
+                 "Never to be added across blocks.").format(steps=STEPS))

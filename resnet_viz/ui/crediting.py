@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from resnet_viz.engine.hub import hub
+from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.records import (
     CREDIT_METHODS,
     DATASETS,
@@ -34,6 +37,7 @@ MAX_INDEX = max(data.test for data in DATASETS.values()) - 1
 WEIGHTS = ("random", "download", "file")
 MAX_WINDOW = 8
 STAGES, PICTURE_STAGES = 3, 4  # of our convolutional nets, of torchvision’s
+WAIT_SECONDS = 0.8  # for a quick measurement, before its progress is shown
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,25 @@ def choose(widget: Callable, label: str, name: str, options: dict, **more: Any) 
     value = getattr(get_asked(), name)
     widget(label, list(options), key=set_widget(name, NONE if value is None else value), on_change=on_widget, args=(name,),
            format_func=options.get, **more)
+
+
+def measure_soon(key: Hashable, calls: list[Call]) -> Job:
+    """A measurement that starts by itself and is mostly there within a moment. What was cancelled stays so."""
+    job = hub.jobs.get(key)
+    if job is None or job.state in ("running", "done"):
+        job = hub.call(hub.start(key, calls))
+    deadline = time.monotonic() + WAIT_SECONDS
+    while job.state == "running" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return job
+
+
+def offer_again(key: Hashable, name: str, calls: list[Call]) -> None:
+    """A button to measure what has not been, or not to its end; none where it would only fail again."""
+    job = hub.jobs.get(key)
+    if job is None or job.state == "cancelled" or (job.state == "failed" and not isinstance(job.error, ConfigError)):
+        st.button(_("Measure"), key=name, icon=":material/play_arrow:", type="primary",
+                  on_click=lambda: hub.call(hub.start(key, calls)))
 
 
 def _read_choice(*allowed: str) -> Callable[[str, str], str]:

@@ -42,7 +42,7 @@ def claim_size(width: int, height: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def model() -> pretrained.Pretrained:
-    return load_pretrained("resnet18", random=True)
+    return load_pretrained("resnet18", "random")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])

@@ -1,0 +1,227 @@
+"""Each block's credit, split into shortcut and branch, beside what the block is really worth; and whether it adds up."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from resnet_viz.engine.jobs import Call, Job
+from resnet_viz.figures.credit import (
+    draw_credit,
+    find_disagreements,
+    find_reach,
+    is_constant,
+    is_noise,
+    list_credits,
+    measure_gap,
+)
+from resnet_viz.records import CREDIT_METHODS, DATASETS, MAX_CREDIT_STEPS, AblationResult, CreditResult
+from resnet_viz.text import _
+from resnet_viz.ui.charts import show_chart
+from resnet_viz.ui.crediting import (
+    ALL,
+    KEY,
+    ONE,
+    change,
+    choose,
+    get_asked,
+    join_ablations,
+    join_credits,
+    label_methods,
+    list_samples,
+    measure_soon,
+    offer_again,
+    on_widget,
+    set_widget,
+)
+from resnet_viz.ui.progress import follow_job
+from resnet_viz.ui.subject import Subject
+
+MEASURED = ("ablation", *CREDIT_METHODS)  # in this order
+MAX_ERROR = 0.05  # of completeness: above it a reader is told
+
+
+def show_blocks(subject: Subject) -> None:
+    """The whole section."""
+    st.header(_("Shortcut or branch, block by block"), anchor=False)
+    show_questions(subject)
+    asked = get_asked()
+    samples = list_samples(asked, subject.config.dataset)
+    options = (asked.baseline, asked.target, asked.credit_steps)
+    key = subject.key("credit", tuple(samples), *options)
+    calls = [make_call(what, state, sample, options)
+             for what, state, sample in itertools.product(MEASURED, subject.states, samples)]
+    if asked.samples == ONE:
+        measure_soon(key, calls)
+    offer_again(key, KEY + "measure", calls)
+    follow_job(key, KEY + "credit", lambda job: show_credits(subject, job, len(samples)))
+
+
+def make_call(what: str, state: object, sample: object, options: tuple) -> Call:
+    baseline, target, steps = options
+    if what == "ablation":
+        return Call("measure_ablation", state, (sample, target))
+    return Call("measure_credit", state, (what, baseline, sample, target, steps))
+
+
+def show_questions(subject: Subject) -> None:
+    """Over which examples, by which method, against which baseline."""
+    asked, data = get_asked(), DATASETS[subject.config.dataset]
+    kinds = {ONE: _("This example"), "class": _("A class"), ALL: _("The whole held-out set")}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kind = asked.samples.partition(":")[0]
+        st.segmented_control(_("Averaged over"), list(kinds), format_func=kinds.get, required=True, on_change=on_samples,
+                             key=set_widget("over", kind))
+        if kind == "class":
+            st.selectbox(_("Class"), range(data.classes), key=set_widget("class", int(asked.samples[6:])), width=120,
+                         on_change=lambda: change(samples=f"class:{st.session_state[KEY + 'class']}"))
+        choose(st.selectbox, _("Method of the bars"), "method", label_methods(), width=220,
+               help=_("Conductance is the main split. DeepLift needs no steps and adds up exactly. Integrated gradients "
+                      "here treat both tensors together. The other two are drawn as marks."))
+        bases = {"zero": _("Empty picture") if data.is_picture else _("The origin"), "mean": _("Mean of the training set"),
+                 "example": _("An example")}
+        st.selectbox(_("Baseline"), list(bases), format_func=bases.get, on_change=on_baseline, width=220,
+                     key=set_widget("base", asked.baseline if isinstance(asked.baseline, str) else "example"),
+                     help=_("Credits divide up logit(x) − logit(baseline). Another baseline is another question."))
+        if isinstance(asked.baseline, int):
+            st.number_input(_("Held-out example"), 1, data.test, step=1, on_change=on_widget, args=("baseline", 1),
+                            key=set_widget("baseline", asked.baseline + 1), width=150)
+        st.number_input(_("Steps"), 1, MAX_CREDIT_STEPS, step=10, on_change=on_widget, args=("credit_steps",), width=140,
+                        key=set_widget("credit_steps", asked.credit_steps),
+                        help=_("From the baseline to x. More steps make the completeness error smaller. DeepLift knows "
+                               "none."))
+
+
+def on_samples() -> None:
+    kind = st.session_state[KEY + "over"]
+    change(samples="class:0" if kind == "class" else kind)
+
+
+def on_baseline() -> None:
+    base = st.session_state[KEY + "base"]
+    change(baseline=0 if base == "example" else base)
+
+
+# ---------------------------------------------------------------------------------------------------- results
+
+
+def show_credits(subject: Subject, job: Job, groups: int) -> None:
+    """What there is of the results: the bars as soon as the chosen method has been measured for every net."""
+    lanes, starts = range(len(subject.states)), itertools.count(0, groups)
+    parts = {where: job.results[start : start + groups]
+             for where, start in zip(itertools.product(MEASURED, lanes), starts, strict=False)}
+    found = {where: part for where, part in parts.items() if all(result is not None for result in part)}
+    method = get_asked().method
+    if not {*itertools.product((method, "ablation"), lanes)} <= set(found):
+        return
+    results = [{what: join_credits(found[what, i]) for what in CREDIT_METHODS if (what, i) in found} for i in lanes]
+    counts = [part.samples for part in found[method, 0]]
+    ablations = [join_ablations(found["ablation", i], counts) for i in lanes]
+    reach = find_reach([result for by_method in results for result in by_method.values()])
+    columns = st.columns(len(lanes), gap="medium") if len(lanes) <= 2 else [st.container()] * len(lanes)
+    for i, column in enumerate(columns):
+        with column:
+            show_net(subject, i, results[i], ablations[i], reach)
+    count = _("One example.") if sum(counts) == 1 else _("The mean of {count} examples.").format(count=sum(counts))
+    st.caption(count + " " + _("Credits are signed: a negative one spoke against the class. In each block the bars add up "
+                               "to the same change of the logit; they must not be added across blocks, where the same "
+                               "credit is met again and again. Grey: what the whole net has more than the net without the "
+                               "branch (in a plain net: without the block). ≠ where credit and ablation have opposite "
+                               "signs."))
+    show_completeness(subject, results)
+
+
+def show_net(subject: Subject, i: int, results: dict[str, CreditResult], ablation: AblationResult,
+             reach: tuple[float, float]) -> None:
+    """One net's chart, and what it says."""
+    method, words = get_asked().method, label_methods()
+    result, name = results[method], subject.names[i]
+    st.markdown(f"**{name}**")
+    opinions = {words[other]: results[other] for other in results if other != method}
+    lost = ablation.logit[np.isfinite(ablation.logit)].tolist() or [math.nan]
+    alt = _("{net}, {method}: the logit changes by {change}; credits of branches from {low} to {high}; without a block’s "
+            "branch the logit loses {least} to {most}.").format(
+        net=name, method=words[method], change=f"{result.output_change:.2f}", low=f"{result.branch.min():.2f}",
+        high=f"{result.branch.max():.2f}", least=f"{min(lost):.2f}", most=f"{max(lost):.2f}")
+    shown = replace(ablation, accuracy=np.full_like(ablation.accuracy, np.nan)) if result.samples == 1 else ablation
+    show_chart(draw_credit(result, opinions, reach, shown), f"credit-{i}", alt, list_credits([name], [results], [ablation]))
+    tell = tell_plain if np.isnan(result.shortcut).all() else tell_residual
+    lines = tell(result, ablation)
+    fatal = np.flatnonzero(ablation.accuracy == 1) + 1
+    if result.samples == 1 and len(fatal):
+        lines.append(_("Without block {number} its answer is wrong.").format(number=", ".join(map(str, fatal))))
+    st.markdown("\n".join(f"- {line}" for line in lines))
+
+
+def tell_residual(result: CreditResult, ablation: AblationResult) -> list[str]:
+    """Which side has more, and where credit and ablation disagree."""
+    blocks = len(result.branch)
+    lines = [_("The shortcut has more credit than the branch in {count} of {blocks} blocks.").format(
+        count=int((result.shortcut > result.branch).sum()), blocks=blocks)]
+    opposite, moved = find_disagreements(result.branch, ablation.logit)
+    if opposite:
+        lines.append(_("Credit and ablation have **opposite signs** in block {number}: what the branch is credited with "
+                       "is not what the net loses without it.").format(number=", ".join(str(k + 1) for k in opposite)))
+    if moved:
+        lines.append(_("They disagree most about block **{number}**: number {first} of the branches by credit, number "
+                       "{second} by ablation.").format(number=moved[0] + 1, first=moved[1], second=moved[2]))
+    if not opposite and not moved:
+        lines.append(_("Credit and ablation put the branches in the same order here, and agree on every sign."))
+    return lines
+
+
+def tell_plain(result: CreditResult, ablation: AblationResult) -> list[str]:
+    """In a plain net nothing goes past a block."""
+    lines = [_("Everything goes through every block, so each block’s credit is the whole change of the logit, "
+               "{change}: credit cannot tell these blocks apart.").format(change=f"{result.output_change:.2f}")]
+    lost = ablation.logit
+    if np.isfinite(lost).sum() > 1:
+        words = _("Ablation can: without block {worst} the logit loses {most}; without block {best}, only {least}.")
+        lines.append(words.format(worst=int(np.nanargmax(lost)) + 1, most=f"{np.nanmax(lost):.2f}",
+                                  best=int(np.nanargmin(lost)) + 1, least=f"{np.nanmin(lost):.2f}"))
+    if np.isnan(lost).any():
+        lines.append(_("Without a grey bar: blocks that change dimensions. A plain net cannot do without them."))
+    return lines
+
+
+# ---------------------------------------------------------------------------------------------------- completeness
+
+
+def show_completeness(subject: Subject, results: list[dict[str, CreditResult]]) -> None:
+    """How far each method's bars are from adding up, per net."""
+    st.header(_("Do the bars add up?"), anchor=False)
+    words = label_methods()
+    rows = [(name, method, result) for name, by_method in zip(subject.names, results, strict=True)
+            for method, result in by_method.items()]
+    heads = [_("Net"), _("Method"), _("ΔF = logit(x) − logit(baseline)"), _("Largest gap of a block, logits"),
+             _("Completeness error")]
+    lines = [f"| {name} | {words[method]} | {result.output_change:.3f} | {measure_gap(result):.2g} | "
+             f"{write_error(result)} |" for name, method, result in rows]
+    st.markdown("\n".join(["| " + " | ".join(heads) + " |", "|:--|:--|--:|--:|--:|", *lines]))
+    for line in tell_errors(rows):
+        st.info(line, icon=":material/info:")
+
+
+def write_error(result: CreditResult) -> str:
+    """The largest of the blocks' completeness errors, in per cent; none where there is nothing to divide up."""
+    error = float(result.completeness_error.max())
+    return "–" if is_constant(result) or not math.isfinite(error) else f"{100 * error:.2g} %"
+
+
+def tell_errors(rows: list[tuple[str, str, CreditResult]]) -> list[str]:
+    """What a reader is to think of the errors: a line per net at most, and one for all."""
+    constant = {name: result for name, _method, result in rows if is_constant(result)}
+    noisy = {name: result for name, _method, result in rows if is_noise(result) and name not in constant}
+    lines = [_("{net}: the logit is the same for x and for the baseline, but for rounding. There is nothing to divide "
+               "up.").format(net=name) for name in constant]
+    lines += [_("{net}: ΔF is small beside the credits themselves, which cancel. The error in per cent of ΔF says little "
+                "then; look at the gap in logits.").format(net=name) for name in noisy]
+    quiet = {*constant, *noisy}
+    if any(result.completeness_error.max() > MAX_ERROR for name, _method, result in rows if name not in quiet):
+        lines.append(_("An error above {limit} % is large: take more steps, or believe DeepLift first.").format(
+            limit=f"{100 * MAX_ERROR:.0f}"))
+    return lines
