@@ -11,7 +11,19 @@ from resnet_viz.engine.hub import hub
 from resnet_viz.records import ConfigError
 from resnet_viz.text import LANGUAGES, _, choose_language, sentence, use_language
 from resnet_viz.ui.session import start_session
-from resnet_viz.ui.views import architecture, block, credit, decay, dimensions, gradients, operations, paths, race
+from resnet_viz.ui.views import (
+    architecture,
+    block,
+    credit,
+    decay,
+    dimensions,
+    gradients,
+    operations,
+    paths,
+    race,
+    runs,
+    sweep,
+)
 
 logger = logging.getLogger(__name__)
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -38,6 +50,8 @@ sections = {
         st.Page(gradients.show_page, title=_("Gradients"), url_path="gradients", icon=":material/show_chart:"),
     ],
     _("Depth"): [
+        st.Page(sweep.show_page, title=_("Sweep"), url_path="sweep", icon=":material/grid_on:"),
+        st.Page(runs.show_page, title=_("Runs"), url_path="runs", icon=":material/inventory_2:"),
         st.Page(architecture.show_page, title=_("Architectures"), url_path="architecture", icon=":material/layers:"),
     ],
 }

@@ -1,0 +1,232 @@
+"""What a sweep's runs came to, by their place on the charts, and what those numbers say in words."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_viz.engine.sweep import RunProgress
+from resnet_viz.figures.sweep import Line, Measure, Scale, Spot, summarise
+from resnet_viz.records import DATASETS, N_, ConfigError
+from resnet_viz.sweeps import RunResult, SweepConfig
+from resnet_viz.text import _
+from resnet_viz.ui.controls import label_fields
+from resnet_viz.ui.grid import name_lines, name_place, name_value
+
+MEASURES = ("train_error", "test_error", "train_loss", "test_loss")
+KINDS = ("lines", "map")
+NUMBERS = ("depth", "width", "lr", "momentum", "weight_decay", "batch_size", "steps")
+AT_CHANCE = 0.95  # of ln C: a training loss of so much or more has learned next to nothing
+LEARNED = 10.0  # %: a training error below this counts as trained
+MOST = 8  # values that one sentence lists
+
+# ---------------------------------------------------------------------------------------------------- the charts' roles
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which setting is the charts' x, which is in colour (a map: down), which has a chart per value; and what is drawn."""
+
+    x: str
+    colour: str | None
+    panel: str | None
+    kind: str
+    measures: tuple[str, ...]
+
+
+def choose_roles(config: SweepConfig, x: str | None = None, colour: str | None = None, kind: str | None = None,
+                 measures: tuple[str, ...] = ()) -> Roles:
+    """The roles asked for, the usual ones where none is. Raises `ConfigError` for what the grid does not have."""
+    names = [axis.name for axis in config.axes if axis.name != "seed"]
+    for field, value, allowed in (("x", x, names), ("colour", colour, names), ("chart", kind, KINDS)):
+        if value is not None and value not in allowed:
+            raise ConfigError(field, value, N_("one of {allowed}"), allowed=", ".join(allowed))
+    for value in measures:
+        if value not in MEASURES:
+            raise ConfigError("show", value, N_("one of {allowed}"), allowed=", ".join(MEASURES))
+    along = x or min(names, key=lambda name: (name == colour, name != "depth", name not in NUMBERS))
+    rest = sorted((name for name in names if name != along), key=lambda name: (name != "shortcut", name in NUMBERS))
+    if colour in rest:
+        rest = [colour, *(name for name in rest if name != colour)]
+    if x is None and along not in NUMBERS and len(rest) == 2 and rest[0] == "shortcut" and colour is None:
+        rest.reverse()  # a map of two kinds of choices, one for the plain nets and one for the residual ones
+    colour, panel = [*rest, None, None][:2]
+    usual = "map" if colour is not None and (along in NUMBERS) == (colour in NUMBERS) else "lines"
+    shown = measures or (MEASURES if panel is None else MEASURES[:1])
+    return Roles(along, colour, panel, (kind or usual) if colour is not None else "lines", shown)
+
+
+# ---------------------------------------------------------------------------------------------------- numbers
+
+
+def take_number(result: RunResult, measure: str) -> float | None:
+    """A run's loss, or its error in percent."""
+    part, what = measure.split("_")
+    value = getattr(result, f"{part}_{'accuracy' if what == 'error' else 'loss'}")
+    return value if what == "loss" or value is None else 100 * (1 - value)
+
+
+def label_measures() -> dict[str, str]:
+    return {"train_error": _("Training error"), "test_error": _("Held-out error"),
+            "train_loss": _("Training loss"), "test_loss": _("Held-out loss")}
+
+
+def read_spots(runs: Iterable[RunProgress], measure: str) -> tuple[Spot, ...]:
+    return tuple(Spot(run.result.race.seed, take_number(run.result, measure), run.result.diverged)
+                 for run in runs if run.result is not None)
+
+
+class Outcomes:
+    """The runs of a sweep by (panel, colour, x). Where there is no such axis the value is None."""
+
+    def __init__(self, config: SweepConfig, runs: Iterable[RunProgress], roles: Roles) -> None:
+        self.config, self.roles = config, roles
+        self.axes = {axis.name: axis.values for axis in config.axes}
+        self._runs: dict[tuple, list[RunProgress]] = {}
+        for run in runs:
+            place = dict(zip(self.axes, run.run.place, strict=True))
+            key = tuple(place.get(name) for name in (roles.panel, roles.colour, roles.x))
+            self._runs.setdefault(key, []).append(run)
+
+    def values(self, role: str) -> tuple[Any, ...]:
+        """The values of "x", "colour" or "panel"; numbers in their order."""
+        values = self.axes.get(getattr(self.roles, role), (None,))
+        return tuple(sorted(values)) if all(type(value) in (int, float) for value in values) else values
+
+    def at(self, panel: Any, colour: Any, x: Any) -> list[RunProgress]:
+        return self._runs.get((panel, colour, x), [])
+
+    def name(self, role: str, value: Any) -> str:
+        """What a value of the x axis is called in a sentence, or a line, or a chart; "" where there is no such axis."""
+        setting = getattr(self.roles, role)
+        if setting is None:
+            return ""
+        values = self.values(role)
+        return name_lines(setting, values)[values.index(value)]
+
+    def name_net(self, panel: Any, colour: Any) -> str:
+        """What tells a line from the others."""
+        names = [self.name("colour", colour), self.name("panel", panel)]
+        return " · ".join(filter(None, names)) or _("The net")
+
+    def measure(self, name: str, values: Iterable[Any] = ()) -> Measure:
+        """What is drawn; chance is that of all data sets in the sweep, if it is the same."""
+        names = self.axes.get("dataset", (dict(self.config.base).get("dataset", "digits"),))
+        classes = {DATASETS[dataset].classes for dataset in names if dataset in DATASETS}
+        error = name.endswith("error")
+        count = classes.pop() if len(classes) == 1 else None
+        chance = None if count is None else 100 * (1 - 1 / count) if error else math.log(count)
+        return Measure(label_measures()[name], error, chance)
+
+    def scale(self, role: str) -> Scale:
+        setting, values = getattr(self.roles, role), self.values(role)
+        numbers = tuple(value[0] if isinstance(value, tuple) and len(value) == 1 else value for value in values)
+        return Scale(label_fields()[setting], numbers, tuple(name_value(setting, value) for value in values))
+
+    def lines(self, panel: Any, measure: str) -> list[Line]:
+        """The lines of one chart, in the order of the x axis."""
+        return [Line(self.name("colour", colour) or label_measures()[measure], self._pick_colour(colour),
+                     tuple(read_spots(self.at(panel, colour, x), measure) for x in self.values("x")))
+                for colour in self.values("colour")]
+
+    def _pick_colour(self, value: Any) -> int:
+        """The house's colours: a plain net the first, a residual one the second."""
+        values = self.values("colour")
+        if self.roles.colour != "shortcut":
+            return values.index(value) if value is not None else 1
+        return 0 if value == "none" else 1 + [kind for kind in values if kind != "none"].index(value)
+
+    def cells(self, panel: Any, measure: str) -> list[list[tuple[Spot, ...]]]:
+        """The cells of a map, `[row][column]`."""
+        return [[read_spots(self.at(panel, colour, x), measure) for x in self.values("x")]
+                for colour in self.values("colour")]
+
+    def rows(self, measure: str) -> list[dict[str, Any]]:
+        """One row per run that has a number, for a spreadsheet."""
+        return [{**dict(zip(self.axes, map(_flatten, run.run.place), strict=True)),
+                 measure: take_number(run.result, measure), "diverged": run.result.diverged}
+                for runs in self._runs.values() for run in runs if run.result is not None]
+
+    # ------------------------------------------------------------------------------------------------ in words
+
+    def nets(self) -> list[tuple[Any, Any]]:
+        """(panel, colour) of every line."""
+        return list(itertools.product(self.values("panel"), self.values("colour")))
+
+    def say(self) -> list[str]:
+        """What the finished runs say, each sentence from the numbers that are shown."""
+        found = []
+        if self.scale("x").numeric:
+            compared = [self._compare_ends(panel, colour) for panel, colour in self.nets()]
+            found += [words for words in compared if words]
+        found += [self._list_places(_("At chance (training loss at least 95 % of ln C in every seed): {places}."),
+                                    self._is_at_chance),
+                  self._list_places(_("Trained (training error below 10 % in every seed): {places}."), self._has_learned),
+                  self._list_places(_("Diverged in every seed: {places}."), lambda runs: all(r.diverged for r in runs)),
+                  self._list_places(_("Diverged in some seeds, which the means leave out: {places}."),
+                                    lambda runs: any(r.diverged for r in runs) and not all(r.diverged for r in runs))]
+        return [words for words in found if words]
+
+    def _results(self, panel: Any, colour: Any, x: Any) -> list[RunResult]:
+        return [run.result for run in self.at(panel, colour, x) if run.result is not None]
+
+    def _compare_ends(self, panel: Any, colour: Any) -> str:
+        """The largest x against the smallest: is the training loss higher, in every seed?"""
+        known = [x for x in self.values("x") if any(not run.diverged for run in self._results(panel, colour, x))]
+        if len(known) < 2:
+            return ""
+        ends = {"near": known[0], "far": known[-1]}
+        losses = {end: read_spots(self.at(panel, colour, x), "train_loss") for end, x in ends.items()}
+        sets = {end: [spot.value for spot in spots if not spot.diverged and spot.value is not None]
+                for end, spots in losses.items()}
+        if not all(sets.values()):
+            return ""
+        if min(sets["far"]) > max(sets["near"]):
+            words = _("{net}: {far} end with a higher training loss than {near} ({high} against {low}), in every seed.")
+        elif max(sets["far"]) < min(sets["near"]):
+            words = _("{net}: {far} end with a lower training loss than {near} ({high} against {low}), in every seed.")
+        else:
+            words = _("{net}: between {far} and {near} there is no clear difference in training loss ({high} and {low}): "
+                      "the seeds overlap.")
+        numbers = {"high": self._write(losses["far"], "train_loss"), "low": self._write(losses["near"], "train_loss")}
+        return words.format(net=self.name_net(panel, colour), far=self.name("x", ends["far"]),
+                            near=self.name("x", ends["near"]), **numbers)
+
+    def _write(self, spots: tuple[Spot, ...], measure: str) -> str:
+        """Mean ± standard deviation."""
+        mean, spread = summarise(spots)
+        write = self.measure(measure).write
+        return write(mean) + (f" ± {write(spread)}" if math.isfinite(spread) else "")
+
+    def _list_places(self, words: str, fits: Any) -> str:
+        """A sentence with all places whose results fit; "" where none do."""
+        found = []
+        for panel, colour in self.nets():
+            places = [x for x in self.values("x") if (runs := self._results(panel, colour, x)) and fits(runs)]
+            if places:
+                setting = label_fields()[self.roles.x]
+                net = self.name_net(panel, colour)
+                listed = _(", ").join(name_value(self.roles.x, x) for x in places[:MOST]) + (" …" if places[MOST:] else "")
+                found.append(_("{net} ({setting} {values})").format(net=net, setting=setting, values=listed))
+        return words.format(places=_("; ").join(found)) if found else ""
+
+    def _is_at_chance(self, runs: list[RunResult]) -> bool:
+        return all(run.train_loss is not None and not run.diverged
+                   and run.train_loss >= AT_CHANCE * math.log(run.race.data.classes) for run in runs)
+
+    def _has_learned(self, runs: list[RunResult]) -> bool:
+        return all(not run.diverged and take_number(run, "train_error") is not None
+                   and take_number(run, "train_error") < LEARNED for run in runs)
+
+
+def _flatten(value: Any) -> Any:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def describe_run(config: SweepConfig, run: RunProgress) -> str:
+    """Where a run is on the grid, in the reader's language."""
+    return _(", ").join(name_place(axis.name, value) if axis.name != "seed" else _("seed {number}").format(number=value)
+                        for axis, value in zip(config.axes, run.run.place, strict=True))
