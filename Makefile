@@ -8,7 +8,7 @@ BIN = .venv/bin
 run: .venv/app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
-test: .venv/tests .venv/browser check
+test: .venv/tests .venv/browser .venv/database check
 	$(BIN)/python -m pytest
 
 check: .venv/tests
@@ -35,6 +35,13 @@ texts: .venv/tests
 	command -v chromium || { test "$$(id -u)" = 0 && command -v apt-get && apt-get -qq update && \
 		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium fonts-noto-cjk; } || \
 		$(BIN)/python -m playwright install --with-deps chromium
+	touch $@
+
+# Debian's PostgreSQL, for the tests to start one of their own; without root, and without it, those tests are skipped.
+.venv/database: .venv/tests
+	test -n "$$(ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" || { test "$$(id -u)" = 0 && command -v apt-get && \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql; } \
+		|| test -z "$$CI"
 	touch $@
 
 clean:

@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from resnet_viz.engine.hub import Hub, hub
+from tests.postgres import Postgres, find_programs, run_postgres
 
 ROOT = Path(__file__).parents[1]
 
@@ -99,6 +100,17 @@ def start_server(**environment: str) -> Server:
 def launch() -> Callable[..., Server]:
     """Start a server; who calls it stops it."""
     return start_server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of our own. Skips where there is none to start, but never in CI."""
+    programs = find_programs()
+    if programs is None:
+        assert not os.environ.get("CI"), "CI needs PostgreSQL: Debian's package postgresql, which `make test` installs"
+        pytest.skip("PostgreSQL is not installed (Debian's package postgresql)")
+    with run_postgres(programs) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ class Store:
         row |= {"config": write_settings(run.race), "curves": dict(run.curves)}
         insert = INSERTS[self.engine.dialect.name](runs).values(row).on_conflict_do_nothing(index_elements=["identity"])
         with self._told(), self.engine.begin() as connection:
-            return connection.execute(insert).rowcount == 1
+            return connection.execute(insert.returning(runs.c.identity)).first() is not None
 
     def browse(self, where: Mapping[str, Any] | None = None, limit: int | None = 200, offset: int = 0,
                curves: bool = False) -> list[RunResult]:
@@ -173,6 +173,9 @@ def read_filters(where: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
         values = value if isinstance(value, list) else [value]
         values = [write_value(read_value(name, item)) for item in values]
         known = [item for item in values if item is not None]
+        for item in known:
+            if type(item) is not find_type(name) or (type(item) is int and abs(item) >= 2**31):
+                raise ConfigError(name, item, N_("a value of the kind that this setting has"))
         column = runs.c[name] if name in runs.c else find_setting(name)
         condition = column.in_(known)
         if None in values:
@@ -184,8 +187,14 @@ def read_filters(where: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
 def find_setting(name: str) -> sa.ColumnElement:
     """A setting within the stored config, as its type."""
     setting = runs.c.config[name]
-    if name in ("skip", *FLAG_FIELDS):
-        return setting.as_boolean()
+    return {bool: setting.as_boolean, int: setting.as_integer, float: setting.as_float,
+            str: setting.as_string}[find_type(name)]()
+
+
+def find_type(name: str) -> type:
+    """The type that a setting, or a column of the table, is stored as."""
+    if name in ("skip", "diverged", *FLAG_FIELDS):
+        return bool
     if name in WHOLE_FIELDS:
-        return setting.as_integer()
-    return setting.as_float() if name in DECIMAL_FIELDS else setting.as_string()
+        return int
+    return float if name in DECIMAL_FIELDS else str
