@@ -94,14 +94,27 @@ def draw_autocorrelation(names: list[str], results: list[Autocorrelation | None]
     return finish_figure(figure, 400)
 
 
+def draw_now(names: list[str], gradients: list[np.ndarray]) -> go.Figure:
+    """‖∂L/∂a[l]‖ of each net against l, input to output, on a log axis."""
+    figure = _draw_layers(names, [np.where(values > 0, values, np.nan) for values in gradients], "%{y:.2g}")
+    figure.update_xaxes(title=_("Layer l, from input to output"))
+    figure.update_yaxes(title=_("‖∂L/∂a[l]‖, per example"), type="log", exponentformat="power")
+    return finish_figure(figure, 340)
+
+
 def draw_responses(names: list[str], responses: list[np.ndarray], ranked: bool) -> go.Figure:
     """The standard deviation of each layer's response, input to output, or the largest first."""
-    figure = go.Figure()
-    for i, (name, values) in enumerate(zip(names, responses, strict=True)):
-        figure.add_scatter(x=np.arange(1, len(values) + 1), y=np.sort(values)[::-1] if ranked else values, name=name,
-                           mode="lines+markers", line={"color": COLOURS[i], "dash": DASHES[i]},
-                           marker={"symbol": SYMBOLS[i], "size": 8}, hovertemplate="%{y:.3g}")
+    figure = _draw_layers(names, [np.sort(values)[::-1] if ranked else values for values in responses], "%{y:.3g}")
     figure.update_xaxes(title=_("Layers, the largest first") if ranked else _("Layer, from input to output"))
     figure.update_yaxes(title=_("Standard deviation"), rangemode="tozero")
-    figure.update_layout(hovermode="x unified", legend=LEGEND)
     return finish_figure(figure, 340)
+
+
+def _draw_layers(names: list[str], rows: list[np.ndarray], template: str) -> go.Figure:
+    """A number of each layer, a line for each net."""
+    figure = go.Figure()
+    for i, (name, values) in enumerate(zip(names, rows, strict=True)):
+        figure.add_scatter(x=np.arange(1, len(values) + 1), y=values, name=name, mode="lines+markers",
+                           line={"color": COLOURS[i], "dash": DASHES[i]}, marker={"symbol": SYMBOLS[i], "size": 8},
+                           hovertemplate=template)
+    return figure.update_layout(hovermode="x unified", legend=LEGEND)

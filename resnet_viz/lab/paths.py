@@ -80,6 +80,18 @@ def trace_paths(module: Net, x: Tensor, y: Tensor, takes: np.ndarray | None) -> 
     return torch.cat(found)
 
 
+def measure_each_path(module: Net, x: Tensor, y: Tensor, takes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Paths `takes` (S, K) one after the other: the norm along each, and what the sum of those so far still lacks.
+
+    Both (S,): ‖∂L/∂a[1]‖ per example, averaged; ‖whole gradient - sum of the first paths‖ / ‖whole gradient‖,
+    the latter over all examples together.
+    """
+    module = copy.deepcopy(module).double().eval().requires_grad_(False)
+    whole, each = trace_paths(module, x, y, None), trace_paths(module, x, y, takes)
+    lacking = (whole - each.cumsum(0)).flatten(1).norm(dim=1) / (whole.norm() if whole.any() else 1)
+    return each.norm(dim=2).mean(1).numpy(), lacking.numpy()
+
+
 def _run_block(block: torch.nn.Module, a: Tensor, gate: Tensor | None) -> Tensor:
     """a[l+2], whatever the gates (B,): they open the branch, or else the shortcut, to the gradient alone."""
     _, branch = block.run_branch(a)

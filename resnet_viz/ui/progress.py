@@ -7,11 +7,19 @@ from collections.abc import Callable, Hashable
 import streamlit as st
 
 from resnet_viz.engine.hub import hub
-from resnet_viz.engine.jobs import Job
+from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.records import ConfigError
 from resnet_viz.text import _, sentence
 
 POLL = 0.3  # seconds between two looks
+
+
+def start_job(key: Hashable, calls: list[Call], name: str) -> None:
+    """Start a job where there is none; one that was stopped, by a button. `name` is the button's."""
+    job = hub.jobs.get(key)
+    stopped = job is not None and job.state in ("cancelled", "failed")
+    if job is None or (stopped and st.button(_("Measure again"), key=f"{name}.again", icon=":material/refresh:")):
+        hub.call(hub.start(key, calls))
 
 
 def follow_job(key: Hashable, name: str, show: Callable[[Job], None]) -> None:

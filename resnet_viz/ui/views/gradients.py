@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from resnet_viz.figures.gradients import (
     Curve,
     draw_autocorrelation,
     draw_lines,
+    draw_now,
     draw_responses,
     draw_slopes,
     find_bounds,
@@ -26,7 +27,7 @@ from resnet_viz.text import _, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_options
-from resnet_viz.ui.progress import follow_job
+from resnet_viz.ui.progress import follow_job, start_job
 from resnet_viz.ui.session import write_url
 from resnet_viz.ui.subject import Subject, show_subject
 
@@ -38,7 +39,7 @@ POINTS = 256  # on the line
 SHATTERED = 0.2  # below this autocorrelation at lag 1 neighbouring gradients have next to nothing in common
 DEFAULTS = {"slope_depth": 20, "kinds": ("none", "identity"), "inits": ("default", "he", "xavier"), "norms": NORMS,
             "line_depth": 24, "line_scale": "1", "line_seeds": 10, "line_seed": 0}
-BOUNDS = {"slope_depth": (4, 110), "line_depth": (1, 50), "line_seeds": (10, 30), "line_seed": (0, 29)}
+BOUNDS = {"slope_depth": (4, 110), "line_depth": (1, 50), "line_seeds": (10, 30), "line_seed": (0, 9)}
 SETS = {"kinds": SHORTCUTS, "inits": INITS, "norms": NORMS}
 
 
@@ -46,13 +47,14 @@ def show_page() -> None:
     """The whole page."""
     st.title(_("Gradients"), anchor=False)
     st.markdown(_("How large is the gradient at each layer before any training, and does the gradient at one point say "
-                  "anything about the gradient beside it? Then: how strongly do trained layers respond?"))
+                  "anything about the gradient beside it? Then, in nets that have been trained: how large is it there, "
+                  "and how strongly do layers respond?"))
     read_url()
     show_slopes()
     show_shattering()
-    st.header(_("Responses of trained layers"), anchor=False)
     subject = show_subject()
     shared = write_url(subject.write_query() | write_own(), subject.race)
+    show_now(subject)
     show_responses(subject)
     with st.container(horizontal=True):
         show_share(shared)
@@ -70,16 +72,16 @@ def read_url() -> None:
     for name in DEFAULTS:
         try:
             if name in st.query_params:
-                set_choice(name, read_choice(name, st.query_params))
+                set_choice(name, read_choice(name, st.query_params[name]))
         except ConfigError as error:
             st.error(sentence(error), icon=":material/link_off:")
 
 
-def read_choice(name: str, query: Mapping[str, str]) -> Any:
-    """One parameter. Raises `ConfigError`."""
-    text = query[name]
+def read_choice(name: str, text: str) -> Any:
+    """One parameter of the URL. Raises `ConfigError`."""
     if name in BOUNDS:
         value, (low, high) = parse_field("steps", text), BOUNDS[name]
+        high = get_choice("line_seeds") - 1 if name == "line_seed" else high
         if not isinstance(value, int) or not low <= value <= high:
             raise ConfigError(name, text, N_("a whole number from {low} to {high}"), low=low, high=high)
         if name == "slope_depth" and value % 2:
@@ -118,14 +120,6 @@ def keep(name: str, widget: Callable, *args, **kwargs) -> None:
     widget(*args, key=key, on_change=on_change, **kwargs)
 
 
-def start_once(key: Hashable, calls: list[Call], name: str) -> None:
-    """Start a job where there is none; one that was stopped by a button."""
-    job = hub.jobs.get(key)
-    stopped = job is not None and job.state in ("cancelled", "failed")
-    if job is None or (stopped and st.button(_("Measure again"), key=f"{name}.again", icon=":material/refresh:")):
-        hub.call(hub.start(key, calls))
-
-
 # ---------------------------------------------------------------------------------------------------- slopes
 
 
@@ -148,7 +142,7 @@ def show_slopes() -> None:
         st.info(_("Choose at least one net, one kind of initial weights, and with or without normalisation."))
         return
     key = ("slopes", *nets)
-    start_once(key, [Call("measure_slopes", None, (net, "digits", SEEDS)) for net in nets], "slopes")
+    start_job(key, [Call("measure_slopes", None, (net, "digits", SEEDS)) for net in nets], "slopes")
     follow_job(key, "slopes", lambda job: show_slope_charts(nets, job))
 
 
@@ -164,7 +158,8 @@ def show_slope_charts(nets: list[NetConfig], job: Job) -> None:
                  "the geometric mean of {seeds} seeds. Slope: the log10 change of the norm per block of two layers, "
                  "walking from the output back to the input: negative vanishes, positive explodes. Thin dotted lines and "
                  "“theory”: mean-field theory for wide nets. Residual nets may zigzag: a layer inside a block lies off the "
-                 "shortcut’s way.").format(seeds=len(SEEDS)))
+                 "shortcut’s way. All widths are equal, so zero padding, or W_s only where dimensions change, would be the "
+                 "identity.").format(seeds=len(SEEDS)))
     st.caption(_("For a residual net with BatchNorm there is no such constant slope: it is 0.05 to 0.09 in nets of 32 to "
                  "56 layers and steeper in shallower ones. A flat curve is no promise: deep plain nets with He’s "
                  "initialisation keep their gradients and still train ever worse with depth. Degradation and vanishing are "
@@ -212,7 +207,7 @@ def show_shattering() -> None:
         keep("line_seed", st.number_input, _("Seed of the curve"), 0, get_choice("line_seeds") - 1, width=170)
     depth, scale, seeds = (get_choice(name) for name in ("line_depth", "line_scale", "line_seeds"))
     key = ("shattering", depth, scale, seeds)
-    start_once(key, [Call("measure_autocorrelation", None, (depth, residual, True, float(scale) if residual else 1.0, seeds,
+    start_job(key, [Call("measure_autocorrelation", None, (depth, residual, True, float(scale) if residual else 1.0, seeds,
                                                             POINTS)) for residual in (False, True)], "shattering")
     follow_job(key, "shattering", lambda job: show_lines(job, scale))
 
@@ -257,11 +252,36 @@ def judge_shattering(lag1: float) -> str:
     return _("Smooth: neighbours nearly agree.")
 
 
-# ---------------------------------------------------------------------------------------------------- responses
+# ---------------------------------------------------------------------------------------------------- trained nets
+
+
+def show_now(subject: Subject) -> None:
+    """The gradient's norm at each layer of the subject's nets, as they stand."""
+    st.header(_("The gradient in these nets, at step {step}").format(step=subject.step), anchor=False)
+    frames = hub.call(hub.measure(subject.key("now"), [Call("measure", state) for state in subject.states]))
+    found = [frame.gradient[0].astype(float) if len(frame.gradient) else np.full(0, np.nan) for frame in frames]
+    words = [tell_now(*each) for each in zip(subject.names, found, [state.lane.net.blocks for state in subject.states],
+                                             strict=True)]
+    rows = [{"net": name, "layer": layer + 1, "gradient": value} for name, values in zip(subject.names, found, strict=True)
+            for layer, value in enumerate(values.tolist())]
+    show_chart(draw_now(subject.names, found), "now", " ".join(words), rows)
+    for line in words:
+        st.markdown(line)
+    st.caption(_("In training mode, on the batch that comes next. Compare step 0 with later ones. As the loss falls, all "
+                 "gradients become smaller; what matters is how the layers differ."))
+
+
+def tell_now(name: str, gradient: np.ndarray, blocks: int) -> str:
+    first, last = gradient[[0, -1]] if len(gradient) else (0, 0)
+    if not 0 < first * last < math.inf:
+        return _("{net}: no gradient arrives at the first layer.").format(net=name)
+    return _("{net}: {first} at the first layer, {last} at the last; slope {slope} per block.").format(
+        net=name, first=f"{first:.2g}", last=f"{last:.2g}", slope=write_slope(math.log10(first / last) / blocks))
 
 
 def show_responses(subject: Subject) -> None:
     """The standard deviation of each layer's output. He et al. 2015 (1512.03385), figure 7."""
+    st.header(_("How strongly their layers respond"), anchor=False)
     calls = [Call("measure_responses", state) for state in subject.states]
     responses = hub.call(hub.measure(subject.key("responses"), calls))
     words = [_("{net}: between {low} and {high}, {mean} on average.").format(
@@ -277,13 +297,17 @@ def show_responses(subject: Subject) -> None:
             show_chart(draw_responses(subject.names, responses, ranked), key, " ".join(words), rows)
     for line in words:
         st.markdown(line)
-    batch = all(state.lane.net.norm == "batch" for state in subject.states)
     st.caption(_("The standard deviation of each layer’s output over all held-out examples and units, before the sum and "
-                 "g: the stem and two layers a block, as in figure 7 of He et al. (2015).") + " " + (
-        _("Taken behind BatchNorm, except of a pre-activation block’s second layer, which has none behind "
-          "it.") if batch else
-        _("The figure’s nets have BatchNorm, and take the output behind it; a net without it shows z itself, whose size "
-          "its weights decide. Choose nets with BatchNorm to compare.")))
+                 "g: the stem and two layers a block, as in figure 7 of He et al. (2015).") + " " + explain_norm(subject))
+
+
+def explain_norm(subject: Subject) -> str:
+    """Where the responses are taken, by whether all nets, none or some have BatchNorm."""
+    batch = [state.lane.net.norm == "batch" for state in subject.states]
+    if all(batch):
+        return _("Taken behind BatchNorm, except of a pre-activation block’s second layer, which has none behind it.")
+    return _("The figure’s nets have BatchNorm, and take the output behind it; a net without it shows z itself, whose size "
+             "its weights decide. Choose nets with BatchNorm to compare.")
 
 
 def show_lesson() -> None:

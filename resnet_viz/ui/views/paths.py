@@ -9,21 +9,21 @@ import streamlit as st
 
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call, Job
-from resnet_viz.figures.paths import count_left, count_lengths, draw_lengths, draw_norms, draw_path, list_paths
+from resnet_viz.figures.looks import COLOURS
+from resnet_viz.figures.paths import count_left, count_lengths, draw_lengths, draw_norms, list_paths
 from resnet_viz.records import N_, ConfigError, Operation, PathsResult, parse_field
 from resnet_viz.text import _, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
-from resnet_viz.ui.progress import follow_job
+from resnet_viz.ui.progress import follow_job, start_job
 from resnet_viz.ui.session import write_url
-from resnet_viz.ui.subject import Subject, show_subject
+from resnet_viz.ui.subject import PRESETS, Subject, prepare, show_subject, take_nets
+from resnet_viz.ui.unravelled import EXACT, show_unravelled
 
 MAX_DRAWN = 6  # blocks: 64 paths
-BEAT = 0.9  # seconds that each path is lit
-EXACT = 1e-9  # relative; double precision leaves about 1e-15
 PREFIX = "paths."
 DEFAULTS = {"samples": 20, "draw_seed": 0, "lane": 1, "path": 0, "delete": 0}
-BOUNDS = {"samples": (1, 100), "draw_seed": (0, 10**6), "lane": (0, 1), "path": (0, 2**MAX_DRAWN - 1), "delete": (0, 599)}
+DRAWS = {"samples": (1, 100), "draw_seed": (0, 10**6)}
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -33,10 +33,10 @@ def show_page() -> None:
     st.markdown(_("At each block a signal takes the branch or the shortcut, so a residual net of n blocks is a bundle of "
                   "2ⁿ paths. A plain net is one. How long are they, and which of them carry gradient?"))
     subject = show_subject()
-    read_url()
+    read_url(subject)
     fit_choices(subject)
     shared = write_url(subject.write_query() | write_own(), subject.race)
-    show_unravelled(subject)
+    show_paths(subject)
     show_lengths(subject)
     show_deletion(subject)
     show_limits()
@@ -45,29 +45,38 @@ def show_page() -> None:
     show_lesson()
 
 
-def read_url() -> None:
-    """On the page's first run in a session: the choices of the link."""
+def read_url(subject: Subject) -> None:
+    """On the page's first run in a session: the choices of the link, as far as these nets have them."""
     if PREFIX + "read" in st.session_state:
         return
     st.session_state[PREFIX + "read"] = True
-    for name, (low, high) in BOUNDS.items():
-        text = st.query_params.get(name, str(DEFAULTS[name]))
-        value = parse_field("steps", text)
+    for name, (low, high) in find_bounds(subject).items():
+        text = st.query_params.get(name)
+        value = None if text is None else parse_field("steps", text)
         if isinstance(value, int) and low <= value <= high:
-            st.session_state[PREFIX + name] = value
-        else:
+            set_choice(name, value)
+        elif text is not None:
             error = ConfigError(name, text, N_("a whole number from {low} to {high}"), low=low, high=high)
             st.error(sentence(error), icon=":material/link_off:")
 
 
+def find_bounds(subject: Subject) -> dict[str, tuple[int, int]]:
+    """What each choice may be: the draws; and counted from 0 the net, the path that is lit, the block to delete."""
+    residual = list_residual(subject) or [0]
+    paths = 2 ** min(MAX_DRAWN, subject.net(residual[-1]).blocks)
+    return DRAWS | {"lane": (residual[0], residual[-1]), "path": (0, paths - 1), "delete": (0, count_common(subject) - 1)}
+
+
 def fit_choices(subject: Subject) -> None:
-    """A link's or another net's block or path may not be there."""
-    residual = [i for i in range(len(subject.states)) if subject.net(i).residual]
-    if residual and get_choice("lane") not in residual:
-        set_choice("lane", residual[-1])
-    last = 2 ** min(MAX_DRAWN, subject.net(get_choice("lane")).blocks) - 1
-    set_choice("path", min(get_choice("path"), last))
-    set_choice("delete", min(get_choice("delete"), count_common(subject) - 1))
+    """Other nets may not have the block or path that was chosen."""
+    for name, (low, high) in find_bounds(subject).items():
+        set_choice(name, min(max(get_choice(name), low), high))
+    set_choice("path", min(get_choice("path"), 2 ** min(MAX_DRAWN, subject.net(get_choice("lane")).blocks) - 1))
+
+
+def list_residual(subject: Subject) -> list[int]:
+    """The lanes that have shortcuts."""
+    return [i for i, state in enumerate(subject.states) if state.lane.net.residual]
 
 
 def count_common(subject: Subject) -> int:
@@ -104,10 +113,10 @@ def write_power(blocks: int) -> str:
 # ---------------------------------------------------------------------------------------------------- one by one
 
 
-def show_unravelled(subject: Subject) -> None:
-    """The graph of one of the nets, and its paths one after the other."""
+def show_paths(subject: Subject) -> None:
+    """One of the nets unravelled, if it has few blocks, and its paths one after the other."""
     st.header(_("One path after another"), anchor=False)
-    residual = [i for i in range(len(subject.states)) if subject.net(i).residual]
+    residual = list_residual(subject)
     if not residual:
         st.info(_("Neither net has shortcuts: each is one single path, through all its branches."))
         return
@@ -117,95 +126,40 @@ def show_unravelled(subject: Subject) -> None:
     blocks = subject.net(lane).blocks
     if blocks > MAX_DRAWN:
         st.info(_("{net} has {blocks} blocks and {count} paths, too many to draw. Paths are drawn for up to {limit} "
-                  "blocks: choose nets of 14 layers or fewer.").format(
-            net=subject.names[lane], blocks=blocks, count=write_power(blocks), limit=MAX_DRAWN))
+                  "blocks, that is nets of up to {layers} layers.").format(
+            net=subject.names[lane], blocks=blocks, count=write_power(blocks), limit=MAX_DRAWN, layers=2 * MAX_DRAWN + 2))
+        st.button(_("Take nets with few blocks"), key="few", on_click=take_few,
+                  icon=":material/account_tree:")
         return
-    plays = st.session_state.get(PREFIX + "plays", False)
-    st.button(_("Stop") if plays else _("Light up path by path"), key="light", on_click=on_light, args=(2**blocks,),
-              icon=":material/stop:" if plays else ":material/play_arrow:")
-    if plays:
-        play_paths(subject, lane)
-    else:
-        show_path(subject, lane)
+    takes, key = list_paths(blocks), subject.key("each path", lane)
+    start_job(key, [Call("measure_each_path", subject.states[lane], (takes,))], "unravelled")
+    follow_job(key, "unravelled", lambda job: show_unravelled(
+        takes, job.results[0], get_choice("path"), COLOURS[lane], str(hash(key)), on_path) if job.results[0] else None)
 
 
-def on_light(count: int) -> None:
-    plays = not st.session_state.get(PREFIX + "plays", False)
-    st.session_state[PREFIX + "plays"] = plays
-    st.session_state[PREFIX + "fresh"] = plays
-    if plays and get_choice("path") == count - 1:
-        set_choice("path", 0)
+def take_few() -> None:
+    """Make a preset whose nets can be drawn the subject."""
+    settings, step = PRESETS["twins"]
+    take_nets(prepare(settings.make_race(), step), step)
 
 
-@st.fragment(run_every=BEAT)
-def play_paths(subject: Subject, lane: int) -> None:
-    """The next path at each beat, until the last, or until somebody moves the slider."""
-    last = 2 ** subject.net(lane).blocks - 1
-    if not st.session_state.pop(PREFIX + "fresh", False):
-        set_choice("path", min(get_choice("path") + 1, last))
-    if get_choice("path") == last or not st.session_state.get(PREFIX + "plays"):
-        st.session_state[PREFIX + "plays"] = False
-        st.rerun()
-    show_path(subject, lane)
-
-
-def on_path() -> None:
-    set_choice("path", st.session_state["widget.path"] - 1)
-    st.session_state[PREFIX + "plays"] = False
-    st.session_state[PREFIX + "fresh"] = True  # stays where it was put
-
-
-def show_path(subject: Subject, lane: int) -> None:
-    """One path: where it leads, its length, and the gradient along such paths."""
-    takes, at = list_paths(subject.net(lane).blocks), get_choice("path")
-    st.session_state["widget.path"] = at + 1
-    st.slider(_("Path"), 1, len(takes), key="widget.path", on_change=on_path)
-    job = hub.jobs.get(make_key(subject))
-    result = job.results[lane] if job else None
-    words = describe_path(takes, at, result)
-    st.markdown(words)
-    rows = [{"path": i + 1, "length": int(take.sum()), "branches": " ".join(map(str, np.flatnonzero(take) + 1)),
-             "mean_gradient_norm_of_this_length": None if result is None else float(result.path_norm[take.sum()])}
-            for i, take in enumerate(takes)]
-    show_chart(draw_path(takes, at, lane), "path", words.replace("**", ""), rows)
-
-
-def describe_path(takes: np.ndarray, at: int, result: PathsResult | None) -> str:
-    length, on = int(takes[at].sum()), np.flatnonzero(takes[at]) + 1
-    where = (_("through the branches of blocks {blocks}").format(blocks=", ".join(map(str, on))) if len(on) > 1 else
-             _("through the branch of block {block}").format(block=on[0]) if len(on) else _("along shortcuts alone"))
-    words = _("**Path {number} of {count}**, {where}. Length: {length}.").format(
-        number=at + 1, count=len(takes), where=where, length=length)
-    if result is None:
-        return words
-    alike = int(result.lengths[length])
-    norm = f"{result.path_norm[length]:.3g}"
-    return words + " " + (_("Norm of the gradient along it: {norm}.").format(norm=norm) if alike == 1 else _(
-        "There are {alike} paths of this length; the norm of the gradient along one of them is {norm} on average.").format(
-        alike=alike, norm=norm))
+def on_path(path: int) -> None:
+    set_choice("path", path)
 
 
 # ---------------------------------------------------------------------------------------------------- lengths
-
-
-def make_key(subject: Subject):
-    return subject.key("paths", get_choice("samples"), get_choice("draw_seed"))
 
 
 def show_lengths(subject: Subject) -> None:
     """How many paths there are of each length, and how much gradient comes along them."""
     st.header(_("How long the paths are, and which carry gradient"), anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        keep("samples", st.number_input, _("Paths drawn per length"), *BOUNDS["samples"], width=200,
+        keep("samples", st.number_input, _("Paths drawn per length"), *DRAWS["samples"], width=200,
              help=_("Where there are no more paths of a length than that, all of them are measured."))
-        keep("draw_seed", st.number_input, _("Seed of the draws"), *BOUNDS["draw_seed"], width=180)
-    key = make_key(subject)
-    job = hub.jobs.get(key)
-    stopped = job is not None and job.state in ("cancelled", "failed")
-    again = stopped and st.button(_("Measure again"), key="again", icon=":material/refresh:")
-    if job is None or again:
-        arguments = (get_choice("samples"), get_choice("draw_seed"))
-        hub.call(hub.start(key, [Call("measure_paths", state, arguments) for state in subject.states]))
+        keep("draw_seed", st.number_input, _("Seed of the draws"), *DRAWS["draw_seed"], width=180)
+    arguments = (get_choice("samples"), get_choice("draw_seed"))
+    key = subject.key("paths", *arguments)
+    start_job(key, [Call("measure_paths", state, arguments) for state in subject.states], "paths")
     follow_job(key, "paths", lambda job: show_results(subject, job))
 
 
