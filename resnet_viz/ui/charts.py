@@ -15,10 +15,12 @@ from resnet_viz.text import _, get_language
 
 def show_chart(figure: go.Figure, key: str, alt: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """Show a figure. `alt` says in a sentence what it shows; `rows` are its numbers, as the CSV file has them."""
-    dictionary = {"Download plot as a PNG": _("Download the picture (PNG)"), "Reset axes": _("Show all")}
+    dictionary = {"Download plot as a PNG": _("Download the picture (PNG)"), "Reset axes": _("Show all"),
+                  "Reset camera to default": _("Show all")}
+    solid = any(trace.type == "surface" for trace in figure.data)
     config = {
         "displaylogo": False, "displayModeBar": True, "scrollZoom": False,
-        "modeBarButtons": [["resetScale2d", "toImage"]],
+        "modeBarButtons": [["resetCameraDefault3d" if solid else "resetScale2d", "toImage"]],
         "toImageButtonOptions": {"filename": f"resnet-viz-{key}", "scale": 2},
         "locale": (locale := get_language().replace("_", "-")),
         "locales": {locale: {"dictionary": dictionary}},

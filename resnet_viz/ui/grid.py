@@ -94,6 +94,8 @@ def name_place(name: str, value: Any) -> str:
     """A value where nothing else says which setting it is of."""
     if name == "depth":
         return _("{count} layers").format(count=value)
+    if name == "seed":
+        return _("seed {number}").format(number=value)
     if name in ("shortcut", "norm", "dataset", "family", "optimizer", "activation"):
         return name_value(name, value)
     return _("{setting} {value}").format(setting=label_fields()[name], value=name_value(name, value))

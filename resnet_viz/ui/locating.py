@@ -63,7 +63,7 @@ def tell_map(name: str, found: np.ndarray) -> str:
     where = _("row {row}, column {column}").format(row=at // found.shape[-1] + 1, column=at % found.shape[-1] + 1)
     where = where if found.ndim == 3 else f"x{'₁₂'[at]}"
     return _("{net}: the strongest credit is {value}, at {where}; the sum of all is {total}.").format(
-        net=name, value=f"{found.flat[at]:.3f}", where=where, total=f"{found.sum():.2f}")
+        net=name, value=f"{found.flat[at]:z.3f}", where=where, total=f"{found.sum():z.2f}")
 
 
 def explain_map() -> None:

@@ -228,5 +228,4 @@ def _flatten(value: Any) -> Any:
 
 def describe_run(config: SweepConfig, run: RunProgress) -> str:
     """Where a run is on the grid, in the reader's language."""
-    return _(", ").join(name_place(axis.name, value) if axis.name != "seed" else _("seed {number}").format(number=value)
-                        for axis, value in zip(config.axes, run.run.place, strict=True))
+    return _(", ").join(name_place(axis.name, value) for axis, value in zip(config.axes, run.run.place, strict=True))

@@ -9,11 +9,11 @@ from typing import Any
 
 import streamlit as st
 
-from resnet_viz.records import FLAG_FIELDS, N_, ConfigError, Lane, RaceConfig
+from resnet_viz.records import N_, ConfigError, Lane, RaceConfig
 from resnet_viz.sweeps import RunResult, list_settings
 from resnet_viz.text import _
 from resnet_viz.ui.controls import OPTIONS, label_fields
-from resnet_viz.ui.grid import VARIABLE, is_choice, name_value, read_axis, write_values
+from resnet_viz.ui.grid import VARIABLE, is_choice, name_place, name_value, read_axis, write_values
 from resnet_viz.ui.settings import COMPARABLE, read_value
 
 KEY = "runs."
@@ -124,21 +124,8 @@ def find_differences(runs: Iterable[RunResult]) -> list[str]:
 
 def name_runs(runs: list[RunResult]) -> list[str]:
     """What tells runs from each other, in words."""
-    differences = find_differences(runs) or ["depth", "shortcut"]
-    words = {"depth": _("{value} layers"), "seed": _("seed {value}")}
-    clear = ("shortcut", "norm", "dataset", "family", "optimizer")
-
-    def name(race: RaceConfig, setting: str) -> str:
-        value = name_setting(setting, list_settings(race)[setting])
-        return value if setting in clear else words.get(setting, label_fields()[setting] + " {value}").format(value=value)
-
-    return [" · ".join(name(run.race, setting) for setting in differences[:4]) for run in runs]
-
-
-def name_setting(name: str, value: Any) -> str:
-    if isinstance(value, bool) and name not in FLAG_FIELDS:
-        return _("On") if value else _("Off")
-    return name_value(name, value)
+    settings = (find_differences(runs) or ["depth", "shortcut", "seed"])[:4]
+    return [" · ".join(name_place(name, list_settings(run.race)[name]) for name in settings) for run in runs]
 
 
 # ---------------------------------------------------------------------------------------------------- back to the race

@@ -145,16 +145,20 @@ def show_net(subject: Subject, i: int, results: dict[str, CreditResult], ablatio
     lost = ablation.logit[np.isfinite(ablation.logit)].tolist() or [math.nan]
     alt = _("{net}, {method}: the logit changes by {change}; credits of branches from {low} to {high}; without a block’s "
             "branch the logit loses {least} to {most}.").format(
-        net=name, method=words[method], change=f"{result.output_change:.2f}", low=f"{result.branch.min():.2f}",
-        high=f"{result.branch.max():.2f}", least=f"{min(lost):.2f}", most=f"{max(lost):.2f}")
+        net=name, method=words[method], change=f"{result.output_change:z.2f}", low=f"{result.branch.min():z.2f}",
+        high=f"{result.branch.max():z.2f}", least=f"{min(lost):z.2f}", most=f"{max(lost):z.2f}")
     shown = replace(ablation, accuracy=np.full_like(ablation.accuracy, np.nan)) if result.samples == 1 else ablation
     show_chart(draw_credit(result, opinions, reach, shown), f"credit-{i}", alt, list_credits([name], [results], [ablation]))
-    tell = tell_plain if np.isnan(result.shortcut).all() else tell_residual
-    lines = tell(result, ablation)
+    plain = bool(np.isnan(result.shortcut).all())
+    lines = tell_constant() if is_constant(result) else (tell_plain if plain else tell_residual)(result, ablation)
     fatal = np.flatnonzero(ablation.accuracy == 1) + 1
     if result.samples == 1 and len(fatal):
         lines.append(_("Without block {number} its answer is wrong.").format(number=", ".join(map(str, fatal))))
     st.markdown("\n".join(f"- {line}" for line in lines))
+
+
+def tell_constant() -> list[str]:
+    return [_("The logit is the same for x and for the baseline, but for rounding. There is nothing to divide up.")]
 
 
 def tell_residual(result: CreditResult, ablation: AblationResult) -> list[str]:
@@ -177,12 +181,12 @@ def tell_residual(result: CreditResult, ablation: AblationResult) -> list[str]:
 def tell_plain(result: CreditResult, ablation: AblationResult) -> list[str]:
     """In a plain net nothing goes past a block."""
     lines = [_("Everything goes through every block, so each block’s credit is the whole change of the logit, "
-               "{change}: credit cannot tell these blocks apart.").format(change=f"{result.output_change:.2f}")]
+               "{change}: credit cannot tell these blocks apart.").format(change=f"{result.output_change:z.2f}")]
     lost = ablation.logit
     if np.isfinite(lost).sum() > 1:
         words = _("Ablation can: without block {worst} the logit loses {most}; without block {best}, only {least}.")
-        lines.append(words.format(worst=int(np.nanargmax(lost)) + 1, most=f"{np.nanmax(lost):.2f}",
-                                  best=int(np.nanargmin(lost)) + 1, least=f"{np.nanmin(lost):.2f}"))
+        lines.append(words.format(worst=int(np.nanargmax(lost)) + 1, most=f"{np.nanmax(lost):z.2f}",
+                                  best=int(np.nanargmin(lost)) + 1, least=f"{np.nanmin(lost):z.2f}"))
     if np.isnan(lost).any():
         lines.append(_("Without a grey bar: blocks that change dimensions. A plain net cannot do without them."))
     return lines
@@ -197,11 +201,12 @@ def show_completeness(subject: Subject, results: list[dict[str, CreditResult]]) 
     words = label_methods()
     rows = [(name, method, result) for name, by_method in zip(subject.names, results, strict=True)
             for method, result in by_method.items()]
-    heads = [_("Net"), _("Method"), _("ΔF = logit(x) − logit(baseline)"), _("Largest gap of a block, logits"),
-             _("Completeness error")]
-    lines = [f"| {name} | {words[method]} | {result.output_change:.3f} | {measure_gap(result):.2g} | "
+    heads = [_("Net"), _("Method"), "ΔF", _("Gap"), _("Error")]
+    lines = [f"| {name} | {words[method]} | {result.output_change:z.3f} | {measure_gap(result):.2g} | "
              f"{write_error(result)} |" for name, method, result in rows]
     st.markdown("\n".join(["| " + " | ".join(heads) + " |", "|:--|:--|--:|--:|--:|", *lines]))
+    st.caption(_("ΔF = logit(x) − logit(baseline). Gap: by how much the bars of a block miss ΔF, in logits, at the worst "
+                 "block. Error: that in per cent of ΔF, the completeness error."))
     for line in tell_errors(rows):
         st.info(line, icon=":material/info:")
 
@@ -214,14 +219,11 @@ def write_error(result: CreditResult) -> str:
 
 def tell_errors(rows: list[tuple[str, str, CreditResult]]) -> list[str]:
     """What a reader is to think of the errors: a line per net at most, and one for all."""
-    constant = {name: result for name, _method, result in rows if is_constant(result)}
-    noisy = {name: result for name, _method, result in rows if is_noise(result) and name not in constant}
-    lines = [_("{net}: the logit is the same for x and for the baseline, but for rounding. There is nothing to divide "
-               "up.").format(net=name) for name in constant]
-    lines += [_("{net}: ΔF is small beside the credits themselves, which cancel. The error in per cent of ΔF says little "
-                "then; look at the gap in logits.").format(net=name) for name in noisy]
-    quiet = {*constant, *noisy}
-    if any(result.completeness_error.max() > MAX_ERROR for name, _method, result in rows if name not in quiet):
+    rows = [row for row in rows if not is_constant(row[-1])]
+    noisy = dict.fromkeys(name for name, _method, result in rows if is_noise(result))
+    lines = [_("{net}: ΔF is small beside the credits themselves, which cancel. The error in per cent of ΔF says little "
+               "then; look at the gap in logits.").format(net=name) for name in noisy]
+    if any(result.completeness_error.max() > MAX_ERROR for name, _method, result in rows if name not in noisy):
         lines.append(_("An error above {limit} % is large: take more steps, or believe DeepLift first.").format(
             limit=f"{100 * MAX_ERROR:.0f}"))
     return lines

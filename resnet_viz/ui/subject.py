@@ -27,6 +27,7 @@ PRESETS: dict[str, tuple[Settings, int]] = {
     "batch": (Settings(norm="batch"), 300),
     "projection": (replace(TWINS, shortcut="projection", width=(32, 64)), 600),
     "conv": (Settings(family="conv", shortcut="zero-pad", width=(8,), norm="batch"), 150),
+    "conv56": (Settings(family="conv", shortcut="zero-pad", width=(8,), norm="batch", depth=56), 150),
 }
 POLL = 0.3  # seconds between two looks at a net that trains
 AT, NETS = "at", "nets"  # widgets: the step, and whose nets
@@ -42,6 +43,7 @@ def label_presets() -> dict[str, str]:
         "batch": _("Dense, 20 layers, BatchNorm"),
         "projection": _("Dense, 12 layers, 32 → 64 by W_s"),
         "conv": _("Convolutional, 20 layers, BatchNorm"),
+        "conv56": _("Convolutional, 56 layers: the plain net hardly learns"),
     }
 
 
@@ -76,9 +78,12 @@ def take_nets(race: Race, step: int) -> None:
     st.session_state["subject"], st.session_state["subject.step"] = race.id, step
 
 
-def show_subject() -> Subject:
-    """Choose the nets, in the sidebar. Stops the script, with a bar of progress, while they are being trained."""
-    race = open_subject()
+def show_subject(first: str = "twins") -> Subject:
+    """Choose the nets, in the sidebar. Stops the script, with a bar of progress, while they are being trained.
+
+    `first` is the preset where nothing else has been chosen.
+    """
+    race = open_subject(first)
     with st.sidebar:
         st.subheader(_("Nets"), divider="gray")
         names, chosen = label_presets(), name_subject(race)
@@ -93,20 +98,21 @@ def show_subject() -> Subject:
     with st.sidebar:
         st.session_state[AT] = step
         st.number_input(_("At step"), 0, race.step, key=AT, on_change=on_step,
-                        help=_("Any step of the nets’ history. Where none was kept they are trained anew, to the same bits."))
+                        help=_("Any step of the nets’ history. Where none was kept they are trained anew, to the same "
+                               "bits."))
         st.caption(describe_nets(race))
     states = hub.call(race.take_states(step))
     names = name_lanes(read_race(race.config), [state.lane.net.residual for state in states])
     return Subject(race, step, states, names)
 
 
-def open_subject() -> Race:
-    """The race whose nets are the subject: the session's, the URL's, the race page's, or the first preset."""
+def open_subject(first: str = "twins") -> Race:
+    """The race whose nets are the subject: the session's, the URL's, the race page's, or the preset `first`."""
     race = hub.find(st.session_state.get("subject") or st.query_params.get("run", ""))
     if race is None and "subject.config" in st.session_state:  # dropped while the page slept
         race = prepare(st.session_state["subject.config"], st.session_state["subject.step"])
     elif race is None:
-        race = open_first()
+        race = open_first(first)
     if "subject.step" not in st.session_state:
         st.session_state["subject.step"] = read_step(race.step)
     if st.session_state.get("subject") != race.id:
@@ -118,7 +124,7 @@ def open_subject() -> Race:
     return race
 
 
-def open_first() -> Race:
+def open_first(first: str) -> Race:
     """On the first visit: what the link says; without one the race's nets, if they have been trained."""
     query = st.query_params.to_dict()
     if AT in query:
@@ -131,7 +137,7 @@ def open_first() -> Race:
     if own is not None and own.step:
         st.session_state["subject.step"] = own.step
         return own
-    settings, st.session_state["subject.step"] = PRESETS["twins"]
+    settings, st.session_state["subject.step"] = PRESETS[first]
     return prepare(settings.make_race(), st.session_state["subject.step"])
 
 

@@ -149,9 +149,9 @@ def show_lesson() -> None:
         st.markdown(_("A residual block without its branch is the identity: what came in goes on along the shortcut. A "
                       "plain block without its layer’s weights gives the same output for every input, and nothing after it "
                       "can tell two pictures apart."))
-        st.markdown(_("**What to look for.** Zero any one block of the residual net: accuracy falls by a few points at most. "
-                      "Zero the same block of the plain net: it guesses. Zero several: the residual net gets worse slowly, as Veit et "
-                      "al. (2016) found."))
+        st.markdown(_("**What to look for.** Zero any one block of the residual net: accuracy falls by a few points at "
+                      "most. Zero the same block of the plain net: it guesses. Zero several: the residual net gets worse "
+                      "slowly, as Veit et al. (2016) found."))
         st.markdown(_("**What not to conclude.** Trained blocks are not identities, and each one costs something. In nets "
                       "of two or three blocks each one matters. BatchNorm’s running statistics were taken from the whole "
                       "net; recomputed after the operation, the same net does better. In a plain net the whole block is "

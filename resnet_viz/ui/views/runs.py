@@ -18,6 +18,7 @@ from resnet_viz.text import _, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_fields
+from resnet_viz.ui.grid import name_value
 from resnet_viz.ui.outcomes import MEASURES, label_measures, take_number
 from resnet_viz.ui.session import go_to, show_branch, write_url
 from resnet_viz.ui.shelf import (
@@ -26,7 +27,6 @@ from resnet_viz.ui.shelf import (
     make_pair,
     make_twins,
     name_runs,
-    name_setting,
     read_filters,
     read_selection,
     show_filters,
@@ -117,9 +117,9 @@ def show_table(runs: list[RunResult]) -> list[RunResult]:
     identities = [run.identity for run in runs]
     kept = read_selection(st.session_state.get(KEY + "selected", ""), runs)
     shown = hashlib.sha256(",".join(identities).encode()).hexdigest()[:12]
-    titles, measures = label_fields() | {"skip": _("Skip connections")}, label_measures()
+    titles, measures = label_fields(), label_measures()
     settings = list_columns(runs)
-    rows = [{titles[name]: name_setting(name, list_settings(run.race)[name]) if name not in NUMERIC
+    rows = [{titles[name]: name_value(name, list_settings(run.race)[name]) if name not in NUMERIC
              else list_settings(run.race)[name] for name in settings}
             | {measures[name]: take_number(run, name) for name in MEASURES}
             | {_("Diverged"): run.diverged, _("Seconds"): run.seconds, _("Finished"): run.finished[:19].replace("T", " "),
@@ -238,10 +238,10 @@ def show_curves(name: str, title: str, runs: list[tuple[str, RunResult]]) -> Non
 
 def show_differences(runs: list[RunResult], names: list[str]) -> None:
     """A table: what differs, and what came out."""
-    titles, measures = label_fields() | {"skip": _("Skip connections")}, label_measures()
+    titles, measures = label_fields(), label_measures()
     lines = [" | ".join(["", *names]), " | ".join(["---"] * (len(names) + 1))]
     for setting in find_differences(runs):
-        values = [name_setting(setting, list_settings(run.race)[setting]) for run in runs]
+        values = [name_value(setting, list_settings(run.race)[setting]) for run in runs]
         lines.append(" | ".join([titles[setting], *values]))
     for measure in MEASURES:
         numbers = [take_number(run, measure) for run in runs]
