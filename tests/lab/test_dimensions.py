@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from resnet_viz.lab import experiments
-from resnet_viz.lab.experiments import advance, make_state, measure_projections, add_unequal
+from resnet_viz.lab.experiments import add_unequal, advance, make_state, measure_projections
 from resnet_viz.lab.nets import ZeroPadShortcut
 from resnet_viz.records import Lane, NetConfig
 
