@@ -17,15 +17,15 @@ def open_page(page: Page, url: str, query: str = "") -> None:
 
 
 def wait_board(page: Page, condition: str) -> None:
-    page.wait_for_function(
-        f"() => {{ const b = document.querySelector('[data-testid=board]'); return b && ({condition}); }}", timeout=PATIENCE)
+    board = "document.querySelector('[data-testid=board]')"
+    page.wait_for_function(f"() => {{ const b = {board}; return b && ({condition}); }}", timeout=PATIENCE)
 
 
 def read_scores(page: Page) -> list[list[float]]:
     """The board's table: numbers of each lane; NaN where there is none."""
     rows = page.get_by_test_id("board").locator("tbody tr").all()
-    text = [[cell.inner_text() for cell in row.locator("td").all()] for row in rows]
-    return [[float(found.group()) if (found := re.search(r"[\d.]+", cell)) else float("nan") for cell in row] for row in text]
+    cells = [[re.search(r"[\d.]+", cell.inner_text()) for cell in row.locator("td").all()] for row in rows]
+    return [[float(found.group()) if found else float("nan") for found in row] for row in cells]
 
 
 def test_decay_drives_the_residual_net_to_the_identity_and_the_plain_one_to_zero(page: Page, server) -> None:

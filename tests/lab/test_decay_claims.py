@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from resnet_viz.lab.experiments import advance, edit_state, finish, make_state, measure, measure_each_block, measure_operation
+from resnet_viz.lab.experiments import (
+    advance,
+    edit_state,
+    finish,
+    make_state,
+    measure,
+    measure_each_block,
+    measure_operation,
+)
 from resnet_viz.records import Frame, Lane, NetConfig, Operation, State, TrainConfig
 
 pytestmark = pytest.mark.slow
@@ -19,7 +27,7 @@ def train(lane: Lane, seed: int, decay: float, steps: int = 600) -> tuple[State,
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_decay_drives_a_residual_net_towards_the_identity_and_accuracy_hardly_falls(seed):
-    """λ = 0, 0.01, 0.03 at step 600. Measured at seed 0: ‖W[l+2]‖ 8.1, 2.9, 1.1; r 0.80, 0.32, 0.16; cosine .89, .98, .998."""
+    """λ = 0, 0.01, 0.03 at step 600. Measured at seed 0: ‖W[l+2]‖ 8.1, 2.9, 1.1; r .80, .32, .16; cosine .89, .98, .998."""
     runs = [train(RESIDUAL, seed, decay) for decay in (0.0, 0.01, 0.03)]
     norm, ratio, cosine = ([float(getattr(frame, name)[-1].mean()) for _, frame in runs]
                            for name in ("weight_norm", "ratio", "cosine"))

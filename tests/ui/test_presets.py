@@ -33,7 +33,7 @@ def test_zeroing_one_block_costs_the_residual_twin_little_and_the_plain_one_ever
 
 
 def test_several_blocks_cost_more_and_more() -> None:
-    """The mean of five draws falls from block to block in the residual net, and is at chance from the first in the plain."""
+    """The mean of five draws falls from block to block in the residual net; in the plain one it is at chance at once."""
     curves = [measure_cumulative(train(lane, 0), "lesion", 5, 0).mean(1) for lane in SETTINGS.make_race().lanes]
     assert np.all(np.diff(curves[1]) < 0) and curves[1][1] > 0.9
     assert np.all(curves[0][1:] < 0.3)
