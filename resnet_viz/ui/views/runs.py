@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Any
 
 import streamlit as st
 
 from resnet_viz.engine.hub import hub
-from resnet_viz.engine.sweep import find_code
 from resnet_viz.figures.runs import MOST, Curve, draw_curves
 from resnet_viz.records import ConfigError, RaceConfig
 from resnet_viz.store.export import write_csv, write_parquet
 from resnet_viz.store.runs import Store
-from resnet_viz.sweeps import SETTINGS, RunResult, list_settings
+from resnet_viz.sweeps import SETTINGS, RunResult, hash_code, list_settings
 from resnet_viz.text import _, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
@@ -92,12 +92,15 @@ def open_filters() -> dict[str, Any]:
 
 
 def name_codes(store: Store) -> dict[str, str]:
-    """The versions of the code that have made runs, and this one."""
-    if KEY + "this" not in st.session_state:
-        st.session_state[KEY + "this"] = hub.call(find_code(hub.cluster))
-    this = st.session_state[KEY + "this"]
+    """The versions of the code that have made runs, and this server's."""
+    this = find_this()
     names = {this: _("This version ({code})").format(code=this[:8])}
     return names | {run.code: run.code[:8] for run in store.browse(limit=LIMIT) if run.code != this}
+
+
+@functools.cache
+def find_this() -> str:
+    return hash_code()
 
 
 def show_nothing(store: Store) -> None:
@@ -164,8 +167,7 @@ def show_actions(store: Store, where: dict[str, Any], selected: list[RunResult],
         show_share(shared)
     if not selected:
         st.caption(_("Select rows at their left edge."))
-    this = st.session_state[KEY + "this"]
-    if any(run.code != this for run in selected):
+    if any(run.code != find_this() for run in selected):
         st.caption(_("Some of these runs were made by another version of the code: raced again, they may give other "
                      "numbers."))
 

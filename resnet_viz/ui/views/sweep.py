@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import CancelledError
+import asyncio
+from concurrent.futures import CancelledError, Future
 
 import streamlit as st
 
@@ -20,6 +21,7 @@ from resnet_viz.ui.session import write_url
 
 PAGE = "sweep"
 POLL = 0.5  # seconds between two looks
+WAIT_SECONDS = 2  # for an estimate, before the page is drawn without it
 REDRAW_SECONDS = 1.5  # charts are drawn anew no more often
 LOST = (TimeoutError, CancelledError, OSError)  # the workers do not answer
 
@@ -143,22 +145,33 @@ def show_bar(config: SweepConfig, sweep: Sweep | None, shared: dict[str, str]) -
 
 
 def show_start(config: SweepConfig, sweep: Sweep | None) -> None:
-    """The estimate, and the button."""
+    """The estimate, and the button. The workers may be busy, or not there yet: the page does not wait long for them."""
     key = (config, sweep and sweep.id, sweep and sweep.state)
+    if st.session_state.get(KEY + "estimate", (None,))[0] != key:
+        st.session_state[KEY + "estimate"] = key, asyncio.run_coroutine_threadsafe(hub.estimate(config), hub.loop)
+    future = st.session_state[KEY + "estimate"][1]
     try:
-        if st.session_state.get(KEY + "estimate", (None,))[0] != key:
-            with st.spinner(_("Estimating the cost …")):
-                st.session_state[KEY + "estimate"] = key, hub.call(hub.estimate(config))
-        estimate = st.session_state[KEY + "estimate"][1]
+        estimate = future.result(WAIT_SECONDS)
     except ConfigError as error:
+        st.session_state.pop(KEY + "estimate")
         st.error(sentence(error), icon=":material/database:")
         return
     except LOST:
-        st.error(_("The workers do not answer. Try again in a minute."), icon=":material/error:")
+        if future.done():
+            st.session_state.pop(KEY + "estimate")
+        watch_estimate(future)
         return
     show_estimate(estimate)
     st.button(_("Start") if estimate.runs else _("Show the results"), key=KEY + "start", type="primary",
               icon=":material/play_arrow:", on_click=on_start, args=(config,), shortcut="P")
+
+
+@st.fragment(run_every=POLL)
+def watch_estimate(future: Future) -> None:
+    """Draw the page anew when there is an estimate."""
+    if future.done():
+        st.rerun()
+    st.markdown(_("Estimating the cost …"))
 
 
 def show_estimate(estimate: Estimate) -> None:
