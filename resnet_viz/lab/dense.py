@@ -133,6 +133,6 @@ class HandWritten:
         """∂L/∂a[l] has a second part, through the shortcut: dz[l+2] itself, W_sᵀ dz[l+2], or its first rows."""
         if self.w_s[k] is not None:
             self.w_s[k].backward(dz2, a)
-            g.addmm_(dz2, self.w_s[k].weight)
+            g += torch.mm(dz2, self.w_s[k].weight)  # not addmm_: autograd multiplies, then adds, and rounds as this does
         else:
             g += dz2[:, : self.plans[k].inputs]
