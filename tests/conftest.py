@@ -31,6 +31,14 @@ def pytest_runtest_setup() -> None:
         sys.modules["torch"].set_flush_denormal(False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def scratch_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test, and no server that one starts, writes to the app's own database."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESNET_VIZ_DATABASE", f"sqlite:///{tmp_path_factory.mktemp('database') / 'runs.sqlite'}")
+        yield
+
+
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Hub]:
     """The hub, open in a thread of its own, as it is while a server runs."""
