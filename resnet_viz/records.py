@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -330,12 +331,20 @@ def list_layers(net: NetConfig, data: DataShape) -> Iterator[Layer]:
 
 def count_parameters(net: NetConfig, data: DataShape) -> int:
     """Trained parameters; those of shortcuts that are cut are not counted."""
-    return sum(layer.parameters for layer in list_layers(net, data))
+    return sum_layers(net, data)[0]
 
 
 def count_multiply_adds(net: NetConfig, data: DataShape) -> int:
     """Multiply-adds of one forward pass of one example, in layers with weights."""
-    return sum(layer.multiply_adds for layer in list_layers(net, data))
+    return sum_layers(net, data)[1]
+
+
+@functools.lru_cache(maxsize=1024)
+def sum_layers(net: NetConfig, data: DataShape) -> tuple[int, int, int]:
+    """Parameters, multiply-adds, and numbers in the outputs of all layers, for one example."""
+    layers = list(list_layers(net, data))
+    return (sum(layer.parameters for layer in layers), sum(layer.multiply_adds for layer in layers),
+            sum(math.prod(layer.output) for layer in layers))
 
 
 # ---------------------------------------------------------------------------------------------------- operations
@@ -607,14 +616,14 @@ def check_budget(lane: Lane, data: DataShape) -> None:
     net.check_data(data)
     if data.train and batch > data.train:
         raise ConfigError("batch_size", batch, N_("at most the {train} training examples"), train=data.train)
-    layers = list(list_layers(net, data))
+    parameters, multiply_adds, outputs = sum_layers(net, data)
     costs = (
-        (sum(layer.parameters for layer in layers), MAX_PARAMETERS,
+        (parameters, MAX_PARAMETERS,
          N_("a smaller net: with width {width} it has {cost} parameters, and at most {limit} can be trained here")),
-        (3 * batch * sum(layer.multiply_adds for layer in layers), MAX_MULTIPLY_ADDS,
+        (3 * batch * multiply_adds, MAX_MULTIPLY_ADDS,
          N_("a smaller net: with width {width} and batch {batch} a step takes {cost} multiply-adds, and at most {limit} "
             "can be made here")),
-        (4 * 6 * batch * sum(math.prod(layer.output) for layer in layers), MAX_MEMORY,
+        (4 * 6 * batch * outputs, MAX_MEMORY,
          N_("a smaller net: with width {width} and batch {batch} a step needs {cost} bytes, and at most {limit} can be "
             "had here")),
     )
@@ -954,8 +963,10 @@ class Architecture:
         return groups
 
     def to_jsonable(self) -> dict[str, Any]:
+        """The record, and its totals; a layer's `output` has its full name too."""
         totals = {name: getattr(self, name) for name in ("counted_layers", "parameters", "multiply_adds")}
-        return dataclasses.asdict(self) | totals
+        layers = [dataclasses.asdict(layer) | {"output_shape": layer.output} for layer in self.layers]
+        return dataclasses.asdict(self) | {"layers": layers} | totals
 
 
 def read_architecture(name: Any) -> NetConfig | None:

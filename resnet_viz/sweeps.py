@@ -7,6 +7,7 @@ Its *identity* is the hash of those settings and of the code that determines its
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib.metadata
 import inspect
@@ -238,6 +239,10 @@ class SweepConfig:
 
     def list_runs(self) -> list[Run]:
         """Every point of the grid, the last axis varying fastest."""
+        return list(self._runs)
+
+    @functools.cached_property
+    def _runs(self) -> list[Run]:
         names = [axis.name for axis in self.axes]
         return [self._make(dict(zip(names, place, strict=True)), place)
                 for place in itertools.product(*(axis.values for axis in self.axes))]

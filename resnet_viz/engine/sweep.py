@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from distributed import Future
-from distributed.client import FutureCancelledError
+from distributed.client import ClosedClientError, FutureCancelledError
 from distributed.comm import CommClosedError
 
 from resnet_viz.engine import tasks
@@ -35,7 +35,8 @@ ROOT_SECONDS = 0.6  # of computing after which a state is kept: that of each lon
 RETRIES = 5
 MAX_POINTS = 200  # of a stored curve
 WAIT_SECONDS = 0.5  # after which workers that have come are noticed
-LOST = (FutureCancelledError, CommClosedError, OSError, TimeoutError)  # a scheduler went, and all futures with it
+# A scheduler went, and all futures with it.
+LOST = (FutureCancelledError, ClosedClientError, CommClosedError, OSError, TimeoutError)
 SAMPLES = {"dense": (Lane(), 60), "conv": (Lane(NetConfig("conv", "zero-pad", 8, (8,), "batch")), 12)}
 
 logger = logging.getLogger(__name__)
@@ -267,6 +268,8 @@ class Sweep:
             training.pair = self._submit(tasks.start, race.lanes[0], race.dataset, race.seed, **place)
 
     def _submit(self, task: Callable, *arguments: Any, **place: Any) -> Future:
+        if self.cluster.client is None:
+            raise OSError("the cluster is being started again")
         return self.cluster.client.submit(task, *arguments, pure=False, **place)
 
     def _size_slice(self, run: RunProgress, training: Training) -> int:
