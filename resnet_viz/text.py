@@ -8,8 +8,10 @@ from __future__ import annotations
 import functools
 import gettext
 import io
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextvars import ContextVar, copy_context
 from pathlib import Path
+from typing import Any
 
 from babel.messages import mofile, pofile
 
@@ -28,6 +30,13 @@ def use_language(language: str) -> None:
 
 def get_language() -> str:
     return _language.get()
+
+
+def call_in(language: str, function: Callable, *arguments: Any) -> Any:
+    """Call a function in this language, such as later, when no session's script is running."""
+    context = copy_context()
+    context.run(use_language, language)
+    return context.run(function, *arguments)
 
 
 def choose_language(locale: str | None) -> str:

@@ -13,12 +13,12 @@ def test_architecture_prints_every_layer(capsys: pytest.CaptureFixture) -> None:
     assert main(["architecture", "--net", "resnet34", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["counted_layers"], result["parameters"], result["multiply_adds"]) == (34, 21_797_672, 3_663_761_408)
-    assert all({"kind", "kernel", "stride", "output", "parameters", "multiply_adds", "counted"} <= set(layer)
-               for layer in result["layers"])
+    assert all({"kind", "kernel", "stride", "output_shape", "parameters", "multiply_adds", "counted"} <= set(layer)
+               and layer["output"] == layer["output_shape"] for layer in result["layers"])
     assert sum(layer["counted"] for layer in result["layers"]) == 34
     assert sum(layer["parameters"] for layer in result["layers"]) == result["parameters"]
     first = result["layers"][0]
-    assert (first["kind"], first["kernel"], first["stride"], first["output"]) == ("conv", 7, 2, [64, 112, 112])
+    assert (first["kind"], first["kernel"], first["stride"], first["output_shape"]) == ("conv", 7, 2, [64, 112, 112])
     assert [block["shortcut"] for block in result["blocks"]].count("projection") == 3
 
 

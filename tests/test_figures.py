@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from resnet_viz.figures import architecture
+from resnet_viz.figures import architecture, layers, passing
 from resnet_viz.figures.architecture import draw_architectures
 from resnet_viz.figures.block import draw_rows, draw_scatter, list_rows, measure_reach
 from resnet_viz.figures.equations import write_equations
@@ -141,21 +141,25 @@ def test_the_paper_s_figure_has_its_layers_and_arcs() -> None:
     assert residual.count("3×3 conv, 256") == 11 and residual.count("3×3 conv, 256, /2") == 1
     assert vgg.count("3×3 conv, 512") == 8 and vgg.count("fc 4096") == 2
     assert arcs_of(figure) == {"solid": [13], "dot": [3]}
-    assert 900 < figure.layout.height < 1400
+    counts = [[text for text in trace.text if text] for trace in figure.data
+              if trace.type == "scatter" and trace.textposition == "middle left"]
+    assert counts == [[str(k) for k in range(1, depth + 1)] for depth in (19, 34, 34)], "the count stands beside the boxes"
+    assert 900 < figure.layout.height < 1500
     rows = {trace.name: dict(zip(trace.text, trace.y, strict=True)) for trace in figure.data if trace.type == "bar"}
     assert rows["plain-34"]["3×3 conv, 512, /2"] == rows["ResNet-34"]["3×3 conv, 512, /2"]
     assert rows["plain-34"]["pool, /2"] == 5.5 + 1, "56×56 begins below 224×224 and 112×112"
 
 
 def test_each_arc_goes_round_its_block() -> None:
-    """From the box before the block to the block's last, two rows further down, and three with the band between."""
+    """From the box before the block to the block's last, two rows further down, and the gap between two bands."""
     figure = draw_architectures([trace_architecture("resnet18")])
     for trace in figure.data:
         if trace.legendgroup:
             ends = [i for i, x in enumerate(trace.x) if x is None]
             starts = [0, *(end + 1 for end in ends[:-1])]
-            spans = {round(trace.y[end - 1] - trace.y[start], 2) for start, end in zip(starts, ends, strict=True)}
-            assert spans == ({1.81} if trace.line.dash == "solid" else {2.31})
+            spans = {round(trace.y[end - 1] - trace.y[start], 6) for start, end in zip(starts, ends, strict=True)}
+            gap = 3 * architecture.HIGH / 8  # it leaves a box below its middle, and arrives above it
+            assert spans == {round((2 if trace.line.dash == "solid" else 2.5) - gap, 6)}
     assert {"no parameters" in trace.hovertext[0] for trace in figure.data if trace.legendgroup} == {True, False}
 
 
@@ -185,19 +189,22 @@ def test_white_letters_are_read_on_every_box_and_boxes_on_either_page() -> None:
 ])
 def test_the_count_is_written_out(name: str, count: str) -> None:
     net = trace_architecture(name)
-    assert architecture.write_count(net) == count
-    assert sum(part.layers for part in architecture.count_parts(net)) == net.counted_layers
-    assert architecture.count_parts(net)[-1].output == net.layers[-1].output
+    assert layers.write_count(net) == count
+    assert sum(part.layers for part in layers.count_parts(net)) == net.counted_layers
+    assert layers.count_parts(net)[-1].output == net.layers[-1].output
 
 
 def test_a_picture_passes_layer_by_layer() -> None:
     net, picture = trace_architecture("resnet34"), np.eye(8)
-    still, moving = (architecture.draw_pass(net, 3, picture, plays) for plays in (False, True))
+    still, moving = (passing.draw_pass(net, 3, picture, plays) for plays in (False, True))
     assert still.count("<span") == moving.count("<span") == 36
     assert still.count("class=lit") == 3 and still.count("<p ") == 1 and moving.count("<p ") == 37
     assert "layer1.0.conv1" in still and "64×56×56 → 64×56×56 = 200,704 numbers" in still
-    assert architecture.describe_step(net, 0) == "The picture: 3×224×224 = 150,528 numbers"
-    assert architecture.describe_step(net, 36).endswith("512×1×1 → 1000 = 1,000 numbers")
+    told = passing.describe_steps(net)
+    assert told[0] == "The picture: 3×224×224 = 150,528 numbers"
+    assert told[36] == "fc · fc 1000 · layer 34 of 34: 512×1×1 → 1000 = 1,000 numbers"
+    assert [f"layer {k} of 34" in "\n".join(told) for k in range(36)] == [False] + [True] * 34 + [False]
+    assert passing.label_steps(net)[1] == "1/36 · 64×112×112"
 
 
 @pytest.mark.parametrize("net", [NetConfig(depth=4, width=(1,), shortcut="none"), NetConfig(depth=200, width=(512,)),
@@ -206,11 +213,12 @@ def test_nets_of_one_s_own_are_drawn(net: NetConfig) -> None:
     data = DataShape((3, 32, 32), 10) if net.family == "conv" else DATASETS["digits"]
     traced = trace_net(net, data)
     assert labels_of(draw_architectures([traced]))[0][-1] == "fc 10"
-    assert str(net.depth) in architecture.write_count(traced)
-    assert architecture.draw_pass(traced, 1, np.eye(8), False)
+    assert str(net.depth) in layers.write_count(traced)
+    assert passing.draw_pass(traced, 1, np.eye(8), False)
 
 
 def test_the_figure_as_a_page_needs_no_network() -> None:
-    page = architecture.write_page([trace_architecture("resnet18")]).decode()
-    assert page.count("layer4.1.conv2") == 1 and "<title>ResNet-18</title>" in page and len(page) > 3_000_000
+    page = layers.write_page([trace_architecture("resnet18")]).decode()
+    assert page.count("layer4.1.conv2") == 2 and "<title>ResNet-18</title>" in page and len(page) > 3_000_000
+    assert page.count("<tr>") == 1 + 20 + 2 + 20 + 1 and "11,689,512 parameters, 1,814,073,344 multiply-adds" in page
     assert not re.search(r'<(script|link)[^>]+(src|href)=', page)

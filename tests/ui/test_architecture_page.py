@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub
 from resnet_viz.records import ConfigError
-from resnet_viz.ui.views import architecture
+from resnet_viz.ui import choosing
 
 
 def script() -> None:
@@ -28,7 +28,7 @@ def open_page(**query: str) -> AppTest:
 
 
 def words(page: AppTest) -> str:
-    return "\n".join(item.value for item in page.markdown)
+    return "\n".join(item.value for item in (*page.markdown, *page.caption))
 
 
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
@@ -52,8 +52,8 @@ def test_the_numbers_are_the_paper_s(engine: Hub) -> None:
 def test_another_net_is_counted(engine: Hub) -> None:
     page = open_page()
     page.selectbox(key="arch.net0").set_value("resnet50").run()
-    page.segmented_control(key="arch.count").set_value(0).run()
-    assert page.query_params["nets"] == "resnet50,plain34,resnet34"
+    page.segmented_control(key="arch.look").set_value("resnet50").run()
+    assert page.query_params["nets"] == "resnet50,plain34,resnet34" and page.query_params["look"] == "resnet50"
     assert "1 + 3·(3 + 4 + 6 + 3) + 1 = 50" in words(page) and not page.exception
 
 
@@ -83,23 +83,39 @@ def test_a_depth_that_no_slider_gives_is_told(engine: Hub) -> None:
     assert "nearest is 20" in page.error[0].value and "269,722 parameters" in words(page)
 
 
+def test_where_one_looks_is_in_the_url(engine: Hub) -> None:
+    page = open_page(nets="vgg19,resnet18", look="vgg19", step="24")
+    assert page.segmented_control(key="arch.look").value == "vgg19" and page.select_slider(key="arch.step").value == 24
+    assert {name: page.query_params[name] for name in ("look", "step")} == {"look": "vgg19", "step": "24"}
+    page.segmented_control(key="arch.look").set_value("resnet18").run()
+    assert page.select_slider(key="arch.step").value == 20, "ResNet-18 has no more: 18 layers, two poolings"
+    assert "look" not in page.query_params and page.query_params["step"] == "20"
+
+
 def test_a_forged_url_is_told_and_the_rest_works(engine: Hub) -> None:
-    page = open_page(nets="resnet34,alexnet", depth="999", width="<b>")
-    assert len(page.error) == 2 and "alexnet" in page.error[0].value
+    page = open_page(nets="resnet34,alexnet", depth="999", width="<b>", look="own", step="37")
+    told = [error.value for error in page.error]
+    assert len(told) == 4 and "alexnet" in told[0] and "depth" in told[1] and "look" in told[2] and "37" in told[3]
     assert page.selectbox(key="arch.net2").value == "resnet34" and not page.exception
+
+
+@pytest.mark.parametrize("text", ["", "-1", "37", "1e3", "<b>", "²", "9" * 5000])
+def test_bad_steps_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        choosing.read_step(text, 36)
 
 
 @pytest.mark.parametrize("query", [{"family": "x"}, {"depth": "21"}, {"depth": "206"}, {"depth": "1e3"}, {"width": "0"},
                                    {"width": "129"}, {"width": "8,16"}, {"shortcut": "identity"}, {"depth": "²"}])
 def test_bad_settings_of_one_s_own_net_are_refused(query: dict[str, str]) -> None:
     with pytest.raises(ConfigError):
-        architecture.read_own(query)
+        choosing.read_own(query)
 
 
 @pytest.mark.parametrize("text", ["", ",", "vgg19,", "a,b,c,d", "vgg19,vgg16,vgg13,vgg11", "cifar21"])
 def test_bad_names_are_refused(text: str) -> None:
     with pytest.raises(ConfigError):
-        architecture.read_names(text)
+        choosing.read_names(text)
 
 
 def test_a_picture_passes_by_hand_and_by_itself(engine: Hub) -> None:
@@ -108,11 +124,12 @@ def test_a_picture_passes_by_hand_and_by_itself(engine: Hub) -> None:
     def strip() -> str:
         return next(item.proto.body for item in page.get("html") if "pass-strip" in item.proto.body)
 
-    page.slider(key="arch.step").set_value(36).run()
+    page.select_slider(key="arch.step").set_value(36).run()
     assert strip().count("class=lit") == 36 and "1,000 numbers" in strip()
     page.button(key="arch.play").click().run()
     assert 'class="pass pass-plays"' in strip()
-    page.slider(key="arch.step").set_value(2).run()
+    assert page.select_slider(key="arch.step").value == 36, "the way ends at its end"
+    page.select_slider(key="arch.step").set_value(2).run()
     assert 'class="pass"' in strip() and strip().count("class=lit") == 2
 
 
