@@ -11,7 +11,7 @@ from typing import Any
 from resnet_viz.engine.sweep import RunProgress
 from resnet_viz.figures.sweep import Line, Measure, Scale, Spot, summarise
 from resnet_viz.records import DATASETS, N_, ConfigError
-from resnet_viz.sweeps import RunResult, SweepConfig
+from resnet_viz.sweeps import Run, RunResult, SweepConfig
 from resnet_viz.text import _
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.grid import name_lines, name_place, name_value
@@ -185,21 +185,28 @@ class Outcomes:
         if not all(sets.values()):
             return ""
         if min(sets["far"]) > max(sets["near"]):
-            words = _("{net}: {far} end with a higher training loss than {near} ({high} against {low}), in every seed.")
+            words = _("{net}: {far} end with a higher training loss than {near}, in every seed: {high} against {low}; "
+                      "training error {far_error} against {near_error}.")
         elif max(sets["far"]) < min(sets["near"]):
-            words = _("{net}: {far} end with a lower training loss than {near} ({high} against {low}), in every seed.")
+            words = _("{net}: {far} end with a lower training loss than {near}, in every seed: {high} against {low}; "
+                      "training error {far_error} against {near_error}.")
         else:
-            words = _("{net}: between {far} and {near} there is no clear difference in training loss ({high} and {low}): "
-                      "the seeds overlap.")
+            words = _("{net}: between {far} and {near} there is no clear difference in training loss, the seeds overlap: "
+                      "{high} and {low}; training error {far_error} and {near_error}.")
         numbers = {"high": self._write(losses["far"], "train_loss"), "low": self._write(losses["near"], "train_loss")}
+        numbers |= {f"{end}_error": self._write(read_spots(self.at(panel, colour, x), "train_error"), "train_error")
+                    for end, x in ends.items()}
         return words.format(net=self.name_net(panel, colour), far=self.name("x", ends["far"]),
                             near=self.name("x", ends["near"]), **numbers)
 
     def _write(self, spots: tuple[Spot, ...], measure: str) -> str:
         """Mean ± standard deviation."""
         mean, spread = summarise(spots)
-        write = self.measure(measure).write
-        return write(mean) + (f" ± {write(spread)}" if math.isfinite(spread) else "")
+        percent = self.measure(measure).percent
+        words = f"{mean:.1f}" if percent else f"{mean:.3g}"
+        if math.isfinite(spread):
+            words += f" ± {spread:.1f}" if percent else f" ± {spread:.1g}"
+        return words + (" %" if percent else "")
 
     def _list_places(self, words: str, fits: Any) -> str:
         """A sentence with all places whose results fit; "" where none do."""
@@ -226,6 +233,6 @@ def _flatten(value: Any) -> Any:
     return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
-def describe_run(config: SweepConfig, run: RunProgress) -> str:
+def describe_run(config: SweepConfig, run: Run) -> str:
     """Where a run is on the grid, in the reader's language."""
-    return _(", ").join(name_place(axis.name, value) for axis, value in zip(config.axes, run.run.place, strict=True))
+    return _(", ").join(name_place(axis.name, value) for axis, value in zip(config.axes, run.place, strict=True))

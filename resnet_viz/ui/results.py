@@ -93,7 +93,7 @@ def show_results(sweep: Sweep) -> None:
         st.markdown("\n".join(f"- {words}" for words in said))
         if len(outcomes.axes.get("seed", ())) == 1:
             st.caption(_("Of one seed only: another may say otherwise."))
-    show_notes(sweep)
+    show_notes(sweep.config, sweep.runs)
     show_runs(sweep)
 
 
@@ -147,19 +147,18 @@ def show_one(outcomes: Outcomes, panel: Any, measure: str) -> None:
 # ---------------------------------------------------------------------------------------------------- runs
 
 
-def show_notes(sweep: Sweep) -> None:
+def show_notes(config: SweepConfig, runs: list[RunProgress]) -> None:
     """In words: each run that cannot be, that failed, or that diverged."""
-    notes = [words for run in sweep.runs if (words := describe_trouble(sweep, run))]
+    notes = [words for run in runs if (words := describe_trouble(config, run))]
     if notes:
-        st.header(_("Runs that came to nothing"), anchor=False)
-        shown = list(dict.fromkeys(notes))
-        st.markdown("\n".join(f"- {words}" for words in shown[:MOST_NOTES]))
-        if len(shown) > MOST_NOTES:
-            st.caption(_("{count} more are in the table below.").format(count=len(shown) - MOST_NOTES))
+        st.header(_("Runs that come to nothing"), anchor=False)
+        st.markdown("\n".join(f"- {words}" for words in notes[:MOST_NOTES]))
+        if len(notes) > MOST_NOTES:
+            st.caption(_("And {count} more.").format(count=len(notes) - MOST_NOTES))
 
 
-def describe_trouble(sweep: Sweep, run: RunProgress) -> str:
-    place = describe_run(sweep.config, run)
+def describe_trouble(config: SweepConfig, run: RunProgress) -> str:
+    place = describe_run(config, run.run)
     if run.error is not None:
         words = _("Impossible, {place}: {reason}") if run.state == "impossible" else _("Failed, {place}: {reason}")
         return words.format(place=place, reason=sentence(run.error))

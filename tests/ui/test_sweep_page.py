@@ -141,7 +141,8 @@ def say(losses: dict[tuple, float | None], config: SweepConfig = DEPTHS) -> str:
 def test_the_words_follow_the_numbers() -> None:
     worse = {(8, "none"): 0.1, (20, "none"): 0.3, (56, "none"): 1.5, (8, "identity"): 0.2, (56, "identity"): 0.1}
     told = say(worse)
-    assert "Plain net: 56 layers end with a higher training loss than 8 layers (1.5 ± 0.000707 against 0.1" in told
+    assert "Plain net: 56 layers end with a higher training loss than 8 layers, in every seed: 1.5 ± 0.0007 " in told
+    assert "training error 50.0 ± 0.0 % against 3.3 ± 0.0 %" in told or "against 3.4 ± 0.0 %" in told
     assert "Residual net: 56 layers end with a lower training loss than 8 layers" in told
     better = say(worse | {(56, "none"): 0.05})
     assert "Plain net: 56 layers end with a lower" in better and "higher" not in better
@@ -230,6 +231,7 @@ def test_impossible_combinations_are_told_and_the_rest_runs(engine: Hub) -> None
     page = open_page(vary="family,depth", family="dense,conv", depth="4,8", seeds="1", steps="2", width="4",
                      shortcut="zero-pad")
     assert [metric.value for metric in page.metric[:3]] == ["3", "0", "1"]
+    assert any(words.value.startswith("- Impossible, Convolutional, 4 layers, seed 0:") for words in page.markdown)
     sweep = start(engine, page)
     wait_for(lambda: sweep.state == "done")
     page.run()
@@ -244,7 +246,7 @@ def test_divergence_is_told(engine: Hub) -> None:
     page.run()
     told = "\n".join(words.value for words in page.markdown)
     lost = [run for run in sweep.runs if run.state == "diverged"]
-    assert lost and all(f"Diverged at step {run.step}, {describe_run(sweep.config, run)}" in told for run in lost)
+    assert lost and all(f"Diverged at step {run.step}, {describe_run(sweep.config, run.run)}" in told for run in lost)
     assert "Diverged in every seed" in told
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, Future
 import streamlit as st
 
 from resnet_viz.engine.hub import hub
-from resnet_viz.engine.sweep import Sweep
+from resnet_viz.engine.sweep import RunProgress, Sweep
 from resnet_viz.records import ConfigError
 from resnet_viz.sweeps import READY, Estimate, SweepConfig
 from resnet_viz.text import _, sentence
@@ -16,7 +16,7 @@ from resnet_viz.ui import grid
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.live import show_live
 from resnet_viz.ui.outcomes import MEASURES, describe_run, take_number
-from resnet_viz.ui.results import KEY, read_asked, show_results, write_asked
+from resnet_viz.ui.results import KEY, read_asked, show_notes, show_results, write_asked
 from resnet_viz.ui.session import write_url
 
 PAGE = "sweep"
@@ -48,6 +48,9 @@ def show_page() -> None:
     bar = st.container()
     if sweep is not None:
         show_results(sweep)
+    else:
+        impossible = [run for run in config.list_runs() if run.race is None]
+        show_notes(config, [RunProgress(run, state="impossible", error=run.error) for run in impossible])
     shared = write_url(grid.write_query(config) | write_asked(config) | ({PAGE: sweep.id} if sweep is not None else {}))
     with bar:
         show_bar(config, sweep, shared)
@@ -181,7 +184,7 @@ def show_estimate(estimate: Estimate) -> None:
         st.metric(_("Known already"), f"{estimate.known:,}", width="content",
                   help=_("Trained before, here or by another server on the same database: they are not trained again."))
         st.metric(_("Impossible"), f"{estimate.impossible:,}", width="content",
-                  help=_("Combinations that there is no net for; each is told below, once the sweep has started."))
+                  help=_("Combinations that there is no net for; each is told below."))
         st.metric(_("Multiply-adds"), write_large(estimate.multiply_adds), width="content",
                   help=_("Of all steps of all runs to train: forward, and twice as many backward."))
         st.metric(_("Time, on {workers} workers").format(workers=estimate.workers), write_time(estimate.seconds),
@@ -237,9 +240,9 @@ def describe_newest(sweep: Sweep) -> str:
     run = max(done, key=lambda run: run.result.finished)
     errors = [take_number(run.result, measure) for measure in MEASURES[:2]]
     if run.result.diverged or None in errors:
-        return words + " " + _("The newest, {place}, diverged.").format(place=describe_run(sweep.config, run))
+        return words + " " + _("The newest, {place}, diverged.").format(place=describe_run(sweep.config, run.run))
     return words + " " + _("The newest, {place}: training error {train} %, held-out error {test} %.").format(
-        place=describe_run(sweep.config, run), train=f"{errors[0]:.1f}", test=f"{errors[1]:.1f}")
+        place=describe_run(sweep.config, run.run), train=f"{errors[0]:.1f}", test=f"{errors[1]:.1f}")
 
 
 def show_end(sweep: Sweep) -> None:
