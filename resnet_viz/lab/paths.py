@@ -36,10 +36,14 @@ def measure_paths(module: Net, x: Tensor, y: Tensor, samples_per_length: int, se
         takes = draw_paths(blocks, int(k), samples_per_length, rng)
         norms[k] = trace_paths(module, x, y, takes).norm(dim=2).mean().item()
     totals = norms * lengths
-    total = totals.sum()
-    effective = float((np.arange(blocks + 1) * totals).sum() / total) if total > 0 else math.nan
     error = measure_sum_error(module, x, y) if blocks <= MAX_SUMMED else None
-    return PathsResult(lengths, norms, totals, effective, error)
+    return PathsResult(lengths, norms, totals, find_effective_length(totals), error)
+
+
+def find_effective_length(totals: np.ndarray) -> float:
+    """The mean length, weighted by the gradient (K+1,) that comes along all paths of that length; NaN where that is 0."""
+    total = totals.sum()
+    return float((np.arange(len(totals)) * totals).sum() / total) if total > 0 else math.nan
 
 
 def count_lengths(blocks: int, residual: bool) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The unravelled net: path vectors add up to the gradient, and what is counted is what there is."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from resnet_viz.lab import paths
 from resnet_viz.lab.datasets import load_data
-from resnet_viz.lab.experiments import advance, make_state, measure_paths
+from resnet_viz.lab.experiments import advance, make_state, measure_each_path, measure_paths
 from resnet_viz.lab.nets import build_net
 from resnet_viz.records import DATASETS, Lane, NetConfig, TrainConfig
 
@@ -118,6 +119,60 @@ def test_result_is_what_it_says_and_the_state_is_not_changed():
     assert result.effective_length == pytest.approx((np.arange(7) * weights).sum() / weights.sum())
     assert result.sum_error < 1e-12
     assert all(np.array_equal(a, b) for a, b in zip(kept, (state.weights, state.buffers, state.moments), strict=True))
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_paths_added_one_by_one_become_the_gradient(norm):
+    """What is lacking is the whole at first and nothing at last; norms are those that are averaged by length."""
+    state, _ = advance(make_state(Lane(NetConfig(depth=10, width=(16,), norm=norm)), "digits", 0), 3)
+    takes = np.array(list(itertools.product((False, True), repeat=4)))
+    norms, lacking = measure_each_path(state, takes)
+    result = measure_paths(state)  # 20 of a length: all of them
+    assert np.allclose([norms[takes.sum(1) == k].mean() for k in range(5)], result.path_norm, rtol=1e-12)
+    assert lacking[-1] < 1e-12 and (lacking[:-1] > 1e-6).all()
+    order = np.random.default_rng(0).permutation(16)
+    again = measure_each_path(state, takes[order])
+    assert np.allclose(again[0], norms[order], rtol=1e-9) and again[1][-1] < 1e-12
+
+
+def test_norms_do_not_add_up():
+    """Claim: the vectors partly cancel, so the sum of their norms is more than the norm of their sum."""
+    module, x, y = make_inputs(NET)
+    takes = np.array(list(itertools.product((False, True), repeat=6)))
+    each, whole = (paths.trace_paths(module, x, y, which).norm(dim=2) for which in (takes, None))
+    assert (each.sum(0) > 1.05 * whole[0]).all()
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(1e-3, 1e3), min_size=3, max_size=20), st.booleans())
+def test_effective_length_is_short_where_each_branch_costs(norms, falls):
+    """Claim: below the mean length K/2 where norms fall with the length, above it where they rise."""
+    norms = np.sort(norms)[:: -1 if falls else 1]
+    lengths = paths.count_lengths(len(norms) - 1, True)
+    effective = paths.find_effective_length(lengths * norms)
+    middle = (len(norms) - 1) / 2
+    assert effective <= middle + 1e-9 if falls else effective >= middle - 1e-9
+
+
+@pytest.mark.parametrize("block", [0, 3, 5])
+def test_a_deleted_block_takes_its_paths_along(block):
+    """Without a branch the paths through it carry nothing, and the other half adds up to what is left of the gradient.
+
+    In the plain net the only path leads through the block: nothing is left.
+    """
+    takes = np.array(list(itertools.product((False, True), repeat=6)))
+    for skip in (True, False):
+        module, x, y = make_inputs(replace(NET, skip=skip))
+        with torch.no_grad():
+            for parameter in module.blocks[block].layer2.parameters():
+                parameter.zero_()
+        whole = paths.trace_paths(module, x, y, None)[0]
+        if not skip:
+            assert not whole.any()
+            continue
+        assert not paths.trace_paths(module, x, y, takes[takes[:, block]]).any()
+        left = paths.trace_paths(module, x, y, takes[~takes[:, block]]).sum(0)
+        assert torch.allclose(left, whole, rtol=1e-9, atol=1e-15) and whole.any()
 
 
 def test_no_sum_for_many_blocks():

@@ -1,0 +1,123 @@
+"""The page of gradients, on an open engine: its numbers are the lab's, nothing forged breaks it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from resnet_viz.engine.hub import Hub
+from resnet_viz.lab import experiments
+from resnet_viz.records import NetConfig
+from resnet_viz.ui.views import gradients
+
+SMALL = {"depth": "8", "at": "30", "slope_depth": "8", "line_depth": "3"}
+
+
+def script() -> None:
+    from resnet_viz.ui.session import start_session
+    from resnet_viz.ui.views.gradients import show_page
+
+    start_session()
+    show_page()
+
+
+def run_until(page: AppTest, condition: Callable[[], bool]) -> None:
+    """Run the page again and again, as its fragments do in a browser; a page that nobody looks at trains no nets."""
+    deadline = time.monotonic() + 120
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.2)
+        page.run()
+    assert condition()
+
+
+def open_page(engine: Hub, **query: str) -> AppTest:
+    """The page once its nets are trained and measured."""
+    page = AppTest.from_function(script, default_timeout=60)
+    for name, value in query.items():
+        page.query_params[name] = value
+    return finish(engine, page.run())
+
+
+def finish(engine: Hub, page: AppTest) -> AppTest:
+    run_until(page, lambda: find_race(engine, page).step >= page.session_state["subject.step"])
+    page.run()
+    run_until(page, lambda: all(job.state != "running" for job in list(engine.jobs.values())))
+    page.run()
+    assert not page.exception
+    return page
+
+
+def find_race(engine: Hub, page: AppTest):
+    return engine.find(page.session_state["subject"])
+
+
+def read_texts(page: AppTest) -> str:
+    return "\n".join(item.value for item in [*page.markdown, *page.caption, *page.info, *page.header])
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_page_runs_in_both_languages(engine: Hub, language: str) -> None:
+    page = open_page(engine, depth="8", at="30", lang=language)
+    text = read_texts(page)
+    assert not page.error
+    assert {"en": "It is shattered.", "zh_CN": "梯度破碎了。"}[language] in text  # the plain net that the page opens with
+    assert "−0.778" in text and "+0.166" in text and "−0.301" in text  # the theory
+
+
+def test_numbers_are_the_labs(engine: Hub) -> None:
+    page = open_page(engine, **SMALL)
+    text = read_texts(page)
+    for kind, norm, init in (("none", "none", "default"), ("identity", "none", "he"), ("identity", "batch", "xavier")):
+        slope = experiments.measure_slopes(NetConfig(shortcut=kind, depth=8, norm=norm, init=init)).slope
+        assert f"**{gradients.write_slope(slope)}**" in text
+    smooth = experiments.measure_autocorrelation(3, False)
+    assert f"Plain: autocorrelation at lag 1 is {smooth.mean[1]:.2f} ± {smooth.by_seed[:, 1].std():.2f}." in text
+    for state in engine.call(find_race(engine, page).take_states(30)):
+        responses, gradient = experiments.measure_responses(state), experiments.measure(state).gradient[0].astype(float)
+        assert f"between {responses.min():.3g} and {responses.max():.3g}" in text
+        slope = gradients.write_slope(math.log10(gradient[0] / gradient[-1]) / 3)
+        assert f"{gradient[0]:.2g} at the first layer, {gradient[-1]:.2g} at the last; slope {slope} per block." in text
+    assert "at step 30" in text
+
+
+def test_every_init_norm_and_shortcut(engine: Hub) -> None:
+    """All 24 at once; a plain net whose branches end in zeros has no gradient, and it is said."""
+    page = open_page(engine, **SMALL | {"kinds": "none,identity,projection-all", "inits": "default,he,xavier,zero-last"})
+    assert not page.error
+    job = next(job for key, job in engine.jobs.items() if key[0] == "slopes" and len(key) == 25)
+    assert job.state == "done" and all(result is not None for result in job.results)
+    assert read_texts(page).count("| **no gradient** |") == 2
+
+
+def test_address_is_the_choices(engine: Hub) -> None:
+    page = open_page(engine, **SMALL | {"kinds": "identity", "line_scale": "0.1", "line_seeds": "12", "line_seed": "11"})
+    assert not page.error
+    query = {name: page.query_params[name] for name in ("kinds", "line_scale", "line_seeds", "line_seed", "slope_depth")}
+    assert query == {"kinds": "identity", "line_scale": "0.1", "line_seeds": "12", "line_seed": "11", "slope_depth": "8"}
+    page.number_input(key="widget.line_seeds").set_value(10).run()
+    assert page.query_params["line_seed"] == "9" and "line_seeds" not in page.query_params  # as many as there are
+
+
+def test_nothing_chosen_is_told(engine: Hub) -> None:
+    page = open_page(engine, **SMALL)
+    page.button_group(key="widget.inits").set_value([]).run()
+    assert "Choose at least one net" in page.info[0].value and not page.exception
+
+
+@pytest.mark.parametrize("query", [{"slope_depth": "7"}, {"slope_depth": "1000"}, {"slope_depth": "x"}, {"kinds": "magic"},
+                                   {"inits": ""}, {"norms": "batch,layer"}, {"line_depth": "0"}, {"line_scale": "2"},
+                                   {"line_seeds": "9"}, {"line_seed": "10"}, {"line_seed": "-1"},
+                                   {"line_depth": "1" * 400}])
+def test_a_forged_address_is_told(engine: Hub, query: dict[str, str]) -> None:
+    """The sentence names the field and what it takes; the page is there."""
+    page = AppTest.from_function(script, default_timeout=60)
+    for name, value in (SMALL | query).items():
+        page.query_params[name] = value
+    page.run()
+    errors = [error.value for error in page.error]
+    assert len(errors) == 1 and next(iter(query)) in errors[0] and len(errors[0]) < 300
+    assert not finish(engine, page).error

@@ -1,0 +1,134 @@
+"""The page of paths, on an open engine: its numbers are the lab's, its address is its choices, nothing forged breaks it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from resnet_viz.engine.hub import Hub
+from resnet_viz.lab import experiments
+from resnet_viz.records import Operation
+from resnet_viz.ui import unravelled
+from resnet_viz.ui.subject import PRESETS
+from resnet_viz.ui.views.paths import MAX_DRAWN
+
+SMALL = {"depth": "8", "at": "30"}
+
+
+def script() -> None:
+    from resnet_viz.ui.session import start_session
+    from resnet_viz.ui.views.paths import show_page
+
+    start_session()
+    show_page()
+
+
+def run_until(page: AppTest, condition: Callable[[], bool]) -> None:
+    """Run the page again and again, as its fragments do in a browser; a page that nobody looks at trains no nets."""
+    deadline = time.monotonic() + 120
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.2)
+        page.run()
+    assert condition()
+
+
+def open_page(engine: Hub, **query: str) -> AppTest:
+    """The page once its nets are trained and measured."""
+    page = AppTest.from_function(script, default_timeout=60)
+    for name, value in query.items():
+        page.query_params[name] = value
+    return finish(engine, page.run())
+
+
+def finish(engine: Hub, page: AppTest) -> AppTest:
+    run_until(page, lambda: find_race(engine, page).step >= page.session_state["subject.step"])
+    page.run()
+    run_until(page, lambda: all(job.state != "running" for job in list(engine.jobs.values())))
+    page.run()
+    assert not page.exception
+    return page
+
+
+def find_race(engine: Hub, page: AppTest):
+    return engine.find(page.session_state["subject"])
+
+
+def read_texts(page: AppTest) -> str:
+    return "\n".join(item.value for item in [*page.markdown, *page.caption, *page.info])
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_page_runs_in_both_languages(engine: Hub, language: str) -> None:
+    page = open_page(engine, **SMALL, lang=language)
+    assert not page.error and not page.info
+    text = read_texts(page)
+    assert {"en": "The sum of all path vectors **is** the gradient", "zh_CN": "**就是**梯度"}[language] in text
+    assert "2³ = 8" in text
+
+
+def test_the_page_opens_with_nets_that_can_be_drawn() -> None:
+    assert all(lane.net.blocks <= MAX_DRAWN for lane in PRESETS["twins"][0].make_race().lanes)
+
+
+def test_numbers_are_the_labs(engine: Hub) -> None:
+    page = open_page(engine, **SMALL, samples="5", draw_seed="3")
+    states = engine.call(find_race(engine, page).take_states(30))
+    text = read_texts(page)
+    for state in states:
+        result = experiments.measure_paths(state, 5, 3)
+        assert f"**{result.effective_length:.2f}**" in text
+    accuracy = experiments.measure_operation(states[1], [Operation("lesion", 0)])
+    before, after = (100 * when["test_accuracy"] for when in (accuracy.before, accuracy.after))
+    assert f"8 paths → 2² = 4. The half that took this block’s branch is gone. Held-out accuracy: {before:.1f} % → " \
+           f"{after:.1f} %." in text
+    assert "**Plain net**: 1 path → 0." in text
+
+
+def test_address_is_the_choices(engine: Hub) -> None:
+    page = open_page(engine, **SMALL, path="3", delete="2")
+    assert (page.query_params["path"], page.query_params["delete"]) == ("3", "2")
+    assert page.number_input(key="widget.delete").value == 3  # people count from 1
+    page.number_input(key="widget.samples").set_value(7).run()
+    assert page.query_params["samples"] == "7" and page.query_params["depth"] == "8"
+    page.number_input(key="widget.samples").set_value(20).run()
+    assert "samples" not in page.query_params
+
+
+@pytest.mark.parametrize("query", [{"path": "8"}, {"path": "-1"}, {"path": "x" * 500}, {"lane": "0"}, {"lane": "2"},
+                                   {"samples": "0"}, {"samples": "1e9"}, {"draw_seed": "-1"}, {"delete": "3"},
+                                   {"delete": "٣"}, {"delete": ""}])
+def test_a_forged_address_is_told(engine: Hub, query: dict[str, str]) -> None:
+    """The sentence names the field, its value and what it takes; the page is there."""
+    page = AppTest.from_function(script, default_timeout=60)
+    for name, value in (SMALL | query).items():
+        page.query_params[name] = value
+    page.run()
+    run_until(page, lambda: "paths.read" in page.session_state)  # read once the nets are there, and told in that run
+    errors = [error.value for error in page.error]
+    assert len(errors) == 1 and next(iter(query)) in errors[0] and "whole number from" in errors[0]
+    assert not page.exception and not finish(engine, page).error
+
+
+def test_too_many_blocks_to_draw(engine: Hub) -> None:
+    """It is said, the rest is there, and one click takes nets that can be drawn."""
+    page = open_page(engine, depth="16", at="5", path="3")
+    assert "Residual net has 7 blocks and 2⁷ = 128 paths, too many to draw" in page.info[0].value
+    assert "The sum of all path vectors **is** the gradient" in read_texts(page)
+    page.button(key="few").click().run()
+    finish(engine, page)
+    assert find_race(engine, page).config.lanes[1].net.depth == 12 and not page.info
+
+
+def test_nets_without_shortcuts_have_one_path_each(engine: Hub) -> None:
+    page = open_page(engine, **SMALL, skips="0,0")
+    assert "Neither net has shortcuts" in page.info[0].value and not page.error
+
+
+@pytest.mark.parametrize(("said", "path"), [(3, 3), (0, 0), (7, 7), (8, 5), (-1, 5), ("3", 5), (None, 5), (2.0, 5),
+                                            (True, 5)])
+def test_what_the_browser_says_is_judged(monkeypatch: pytest.MonkeyPatch, said: object, path: int) -> None:
+    monkeypatch.setattr(unravelled.st, "session_state", {unravelled.KEY: {"path": said}})
+    assert unravelled.take_path(8, 5) == path
