@@ -57,3 +57,10 @@ def test_deeper_plain_nets_train_worse_though_normalised(seed):
     assert plain < 0.4
     assert residual > 0.8
     assert shallow > 0.9
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shortcuts_do_not_mend_everything(seed):
+    """A deep residual net with He's initial weights and no normalisation explodes. Measured: 22 layers, in two steps."""
+    lane = Lane(NetConfig(depth=22, init="he"), TrainConfig())
+    assert advance(make_state(lane, "digits", seed), 60)[1].diverged
