@@ -57,7 +57,7 @@ class Unravelled {
     for (const way of this.ways) way.classList.toggle("on", (take[way.dataset.block] === "1") === (way.dataset.way === "branch"));
     const [title, rest] = this.data.words[at];
     const strong = Object.assign(document.createElement("b"), { textContent: title });
-    this.said.replaceChildren(strong, ` ${rest}`);
+    this.said.replaceChildren(strong, rest);
     this.slider.value = at + 1;
     this.slider.setAttribute("aria-valuetext", title);
   }

@@ -61,6 +61,11 @@ def _(message: str) -> str:
     return load_translations(_language.get()).gettext(message)
 
 
+def join(*sentences: str) -> str:
+    """Sentences one after the other, as the session's language sets them: Chinese ones without a space."""
+    return ("" if get_language().startswith("zh") else " ").join(sentences)
+
+
 def sentence(error: ConfigError) -> str:
     """What is wrong, in the session's language."""
     return error.sentence(_)

@@ -8,11 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from resnet_viz.figures.looks import COLOURS, GREY, SYMBOLS, finish_figure
+from resnet_viz.figures.looks import COLOURS, GREY, SYMBOLS, finish_figure, finish_with_legend, set_log_axis
 from resnet_viz.records import Autocorrelation, SlopeResult
 from resnet_viz.text import _
 
-LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
 DASHES = ("solid", "dash", "dot", "dashdot")
 BAND = 0.18  # how opaque the band of all seeds is
 REACH = 2.0  # dy/dx is measured at x from -REACH to REACH
@@ -90,16 +89,16 @@ def draw_autocorrelation(names: list[str], results: list[Autocorrelation | None]
                            hovertemplate="%{y:.2f} ± %{customdata:.2f}")
     figure.update_xaxes(title=_("Lag: how many points apart"))
     figure.update_yaxes(title=_("Autocorrelation of dy/dx"), range=[-0.4, 1.05])
-    figure.update_layout(hovermode="x unified", legend=LEGEND)
-    return finish_figure(figure, 400)
+    figure.update_layout(hovermode="x unified")
+    return finish_with_legend(figure, 366)
 
 
 def draw_now(names: list[str], gradients: list[np.ndarray]) -> go.Figure:
     """‖∂L/∂a[l]‖ of each net against l, input to output, on a log axis."""
     figure = _draw_layers(names, [np.where(values > 0, values, np.nan) for values in gradients], "%{y:.2g}")
     figure.update_xaxes(title=_("Layer l, from input to output"))
-    figure.update_yaxes(title=_("‖∂L/∂a[l]‖, per example"), type="log", exponentformat="power")
-    return finish_figure(figure, 340)
+    set_log_axis(figure, _("‖∂L/∂a[l]‖, per example"), np.concatenate(gradients))
+    return finish_with_legend(figure, 340)
 
 
 def draw_responses(names: list[str], responses: list[np.ndarray], ranked: bool) -> go.Figure:
@@ -107,7 +106,7 @@ def draw_responses(names: list[str], responses: list[np.ndarray], ranked: bool) 
     figure = _draw_layers(names, [np.sort(values)[::-1] if ranked else values for values in responses], "%{y:.3g}")
     figure.update_xaxes(title=_("Layers, the largest first") if ranked else _("Layer, from input to output"))
     figure.update_yaxes(title=_("Standard deviation"), rangemode="tozero")
-    return finish_figure(figure, 340)
+    return finish_with_legend(figure, 340)
 
 
 def _draw_layers(names: list[str], rows: list[np.ndarray], template: str) -> go.Figure:
@@ -117,4 +116,4 @@ def _draw_layers(names: list[str], rows: list[np.ndarray], template: str) -> go.
         figure.add_scatter(x=np.arange(1, len(values) + 1), y=values, name=name, mode="lines+markers",
                            line={"color": COLOURS[i], "dash": DASHES[i]}, marker={"symbol": SYMBOLS[i], "size": 8},
                            hovertemplate=template)
-    return figure.update_layout(hovermode="x unified", legend=LEGEND)
+    return figure.update_layout(hovermode="x unified")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import plotly.graph_objects as go
+
+from resnet_viz.text import _
 
 COLOURS = ("#D55E00", "#0072B2", "#00865F", "#9C5B8B")  # of lanes; each has a contrast of 3 on white and on the dark theme
 SYMBOLS = ("circle", "diamond", "square", "triangle-up")
@@ -14,10 +19,25 @@ def finish_figure(figure: go.Figure, height: int) -> go.Figure:
     return figure.update_layout(height=height, margin={"l": 10, "r": 10, "t": 10, "b": 10})
 
 
+def finish_with_legend(figure: go.Figure, height: int) -> go.Figure:
+    """The same with a legend on top, below the chart's buttons however narrow it is."""
+    figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    return finish_figure(figure, height + 34).update_layout(margin_t=58)
+
+
+def set_log_axis(figure: go.Figure, title: str, values: np.ndarray) -> None:
+    """A logarithmic y axis for `values`, with marks at powers of ten alone where there are several."""
+    usable = values[(values > 0) & np.isfinite(values)]
+    decades = np.log10(usable.max() / usable.min()) if len(usable) else 0
+    step = math.ceil(decades / 8) if decades > 1 else None
+    figure.update_yaxes(title=title, type="log", exponentformat="power", dtick=step)
+
+
 def draw_chance(figure: go.Figure, chance: float, vertical: bool = False) -> None:
     """The accuracy of guessing, in percent, as a dotted line."""
-    line = {"line": {"dash": "dot", "width": 1, "color": GREY}}
+    look = {"line": {"dash": "dot", "width": 1, "color": GREY}, "annotation": {
+        "text": _("chance {chance} %").format(chance=f"{100 * chance:.0f}"), "font": {"size": 11}}}
     if vertical:
-        figure.add_vline(x=100 * chance, **line)
+        figure.add_vline(x=100 * chance, annotation_position="bottom right", **look)
     else:
-        figure.add_hline(y=100 * chance, **line)
+        figure.add_hline(y=100 * chance, annotation_position="top right", **look)

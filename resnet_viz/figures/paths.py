@@ -8,11 +8,10 @@ import math
 import numpy as np
 import plotly.graph_objects as go
 
-from resnet_viz.figures.looks import COLOURS, PATTERNS, SYMBOLS, finish_figure
+from resnet_viz.figures.looks import COLOURS, PATTERNS, SYMBOLS, finish_with_legend, set_log_axis
 from resnet_viz.records import PathsResult
 from resnet_viz.text import _
 
-LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
 DASHES = ("dash", "solid", "dot", "dashdot")
 
 
@@ -48,9 +47,10 @@ def draw_lengths(names: list[str], lengths: list[np.ndarray], left: list[np.ndar
             figure.add_bar(x=x, y=np.where(heights > 0, heights, np.nan), name=label, offsetgroup=i, marker=style,
                            hovertemplate="%{y:,.6g}")
     _name_lengths(figure, max(map(len, lengths)))
-    figure.update_yaxes(title=_("Number of paths"), rangemode="tozero")
-    figure.update_layout(barmode="group" if left is None else "overlay", hovermode="x unified", legend=LEGEND)
-    return finish_figure(figure, 330)
+    few = max(counts.max() for counts in lengths) <= 10
+    figure.update_yaxes(title=_("Number of paths"), rangemode="tozero", dtick=1 if few else None)
+    figure.update_layout(barmode="group" if left is None else "overlay", hovermode="x unified")
+    return finish_with_legend(figure, 330)
 
 
 def draw_norms(names: list[str], results: list[PathsResult | None], together: bool) -> go.Figure:
@@ -69,10 +69,10 @@ def draw_norms(names: list[str], results: list[PathsResult | None], together: bo
                                  length=f"{result.effective_length:.2f}"), "textangle": -90, "xshift": 6,
                                  "yanchor": "bottom", "yref": "paper", "y": 0.02, "xanchor": "left"})
     _name_lengths(figure, max(len(result.lengths) for result in results if result is not None))
-    figure.update_yaxes(title=_("‖∂L/∂a[1]‖, times the number of paths") if together else _("‖∂L/∂a[1]‖ of one path"),
-                        type="log", exponentformat="power")
-    figure.update_layout(hovermode="x unified", legend=LEGEND)
-    return finish_figure(figure, 330)
+    title = _("‖∂L/∂a[1]‖, times the number of paths") if together else _("‖∂L/∂a[1]‖ of one path")
+    set_log_axis(figure, title, np.concatenate([np.array(trace.y, float) for trace in figure.data]))
+    figure.update_layout(hovermode="x unified")
+    return finish_with_legend(figure, 330)
 
 
 def _name_lengths(figure: go.Figure, count: int) -> None:

@@ -19,13 +19,14 @@ from resnet_viz.ui.controls import label_options, name_lanes
 from resnet_viz.ui.session import PAGE
 from resnet_viz.ui.settings import Settings, read_query, read_race, write_query, write_value
 
-TWINS = Settings(depth=12, optimizer="adamw", lr=0.002)  # both nets learn: what surgery breaks was not broken before
+TWINS = Settings(depth=16, optimizer="adamw", lr=0.002)  # both nets learn: what surgery breaks was not broken before
 PRESETS: dict[str, tuple[Settings, int]] = {
     "twins": (TWINS, 600),
+    "few": (replace(TWINS, depth=12), 600),  # five blocks: all their paths can be drawn
     "deep": (Settings(), 300),
-    "tanh": (replace(TWINS, activation="tanh"), 600),
+    "tanh": (replace(TWINS, depth=12, activation="tanh"), 600),
     "batch": (Settings(norm="batch"), 300),
-    "projection": (replace(TWINS, shortcut="projection", width=(32, 64)), 600),
+    "projection": (replace(TWINS, depth=12, shortcut="projection", width=(32, 64)), 600),
     "conv": (Settings(family="conv", shortcut="zero-pad", width=(8,), norm="batch"), 150),
     "conv56": (Settings(family="conv", shortcut="zero-pad", width=(8,), norm="batch", depth=56), 150),
 }
@@ -37,7 +38,8 @@ def label_presets() -> dict[str, str]:
     return {
         "race": _("The race’s nets"),
         "link": _("The nets of the link"),
-        "twins": _("Dense, 12 layers: both learn"),
+        "twins": _("Dense, 16 layers: both learn"),
+        "few": _("Dense, 12 layers: few paths"),
         "deep": _("Dense, 20 layers: the plain net does not learn"),
         "tanh": _("Dense, 12 layers, tanh"),
         "batch": _("Dense, 20 layers, BatchNorm"),

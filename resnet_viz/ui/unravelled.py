@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from resnet_viz.figures.unravelled import draw_unravelled, make_picture
-from resnet_viz.text import _, get_language
+from resnet_viz.text import _, get_language, join
 from resnet_viz.ui.charts import write_csv
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -75,7 +75,7 @@ def describe_path(takes: np.ndarray, i: int, norm: float, lacks: float) -> tuple
     else:
         total = _("All paths are lit, and their sum is the whole gradient: what it differs by is {share} of its norm, "
                   "rounding.").format(share=f"{lacks:.1g}")
-    return title, f"{rest} {total}"
+    return title, join("", rest, total)
 
 
 def write_texts() -> dict[str, Any]:

@@ -23,7 +23,7 @@ from resnet_viz.figures.gradients import (
     find_bounds,
 )
 from resnet_viz.records import INITS, N_, NORMS, ConfigError, NetConfig, SlopeResult, parse_field
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _, join, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_options
@@ -50,6 +50,8 @@ def show_page() -> None:
                   "anything about the gradient beside it? Then, in nets that have been trained: how large is it there, "
                   "and how strongly do layers respond?"))
     read_url()
+    for error in st.session_state[PREFIX + "errors"]:  # until something else is chosen
+        st.error(sentence(error), icon=":material/link_off:")
     show_slopes()
     show_shattering()
     subject = show_subject()
@@ -68,13 +70,13 @@ def read_url() -> None:
     """On the page's first run in a session: the choices of the link."""
     if PREFIX + "read" in st.session_state:
         return
-    st.session_state[PREFIX + "read"] = True
+    st.session_state[PREFIX + "read"], st.session_state[PREFIX + "errors"] = True, []
     for name in DEFAULTS:
         try:
             if name in st.query_params:
                 set_choice(name, read_choice(name, st.query_params[name]))
         except ConfigError as error:
-            st.error(sentence(error), icon=":material/link_off:")
+            st.session_state[PREFIX + "errors"].append(error)
 
 
 def read_choice(name: str, text: str) -> Any:
@@ -114,7 +116,7 @@ def keep(name: str, widget: Callable, *args, **kwargs) -> None:
     st.session_state[key] = list(get_choice(name)) if name in SETS else get_choice(name)
 
     def on_change() -> None:
-        value = st.session_state[key]
+        value, st.session_state[PREFIX + "errors"] = st.session_state[key], []
         set_choice(name, tuple(option for option in SETS[name] if option in value) if name in SETS else value)
 
     widget(*args, key=key, on_change=on_change, **kwargs)
@@ -176,7 +178,7 @@ def show_slope_chart(pairs: list[tuple[NetConfig, SlopeResult]], norm: str, boun
     rows = [{"net": net.shortcut, "init": net.init, "norm": net.norm, "layer": layer + 1, "gradient": value,
              "slope": result.slope, "theory": result.theory}
             for net, result in pairs for layer, value in enumerate(result.gradient.tolist())]
-    show_chart(draw_slopes(curves, bounds), f"slopes-{norm}", "; ".join(words) + ".", rows)
+    show_chart(draw_slopes(curves, bounds), f"slopes-{norm}", _("; ").join(words), rows)
     lines = [" | ".join([_("Net"), _("Slope, measured"), _("Theory")]), ":-- | --: | --:"]
     lines += [" | ".join([name, f"**{write_slope(result.slope)}**",
                           "–" if result.theory is None else write_slope(result.theory)])
@@ -229,14 +231,14 @@ def show_lines(job: Job, scale: str) -> None:
                 zip(np.linspace(-REACH, REACH, POINTS).tolist(), result.gradient[seed].tolist(), strict=True)]
         changes = [_("{net}: dy/dx changes its sign {count} times.").format(
             net=name, count=int((np.diff(np.sign(result.gradient[seed])) != 0).sum())) for name, result in found]
-        show_chart(draw_lines(names, job.results, seed), "lines", " ".join(changes), rows)
+        show_chart(draw_lines(names, job.results, seed), "lines", join(*changes), rows)
     with right:
         st.markdown(_("**How alike neighbouring gradients are**"))
         rows = [{"net": name, "lag": lag, "seed": i, "autocorrelation": value} for name, result in found
                 for i, row in enumerate(result.by_seed.tolist()) for lag, value in enumerate(row)]
-        show_chart(draw_autocorrelation(names, job.results), "autocorrelation", " ".join(words), rows)
+        show_chart(draw_autocorrelation(names, job.results), "autocorrelation", join(*words), rows)
     for line, (_name, result) in zip(words, found, strict=True):
-        st.markdown(f"{line} {judge_shattering(result.mean[1])}")
+        st.markdown(join(line, judge_shattering(result.mean[1])))
     st.caption(_("Random nets y = f(x) of 200 units with BatchNorm, He’s initialisation, b = 0; in the residual one a "
                  "shortcut past each W; dy/dx at 256 points from −2 to 2; mean ± standard deviation over the seeds. Two "
                  "points are 0.016 apart at lag 1. These nets are untrained, and the statistics of BatchNorm are those of "
@@ -264,7 +266,7 @@ def show_now(subject: Subject) -> None:
                                              strict=True)]
     rows = [{"net": name, "layer": layer + 1, "gradient": value} for name, values in zip(subject.names, found, strict=True)
             for layer, value in enumerate(values.tolist())]
-    show_chart(draw_now(subject.names, found), "now", " ".join(words), rows)
+    show_chart(draw_now(subject.names, found), "now", join(*words), rows)
     for line in words:
         st.markdown(line)
     st.caption(_("In training mode, on the batch that comes next. Compare step 0 with later ones. As the loss falls, all "
@@ -294,11 +296,12 @@ def show_responses(subject: Subject) -> None:
             rows = [{"net": name, "rank" if ranked else "layer": place + 1, "standard_deviation": value}
                     for name, values in zip(subject.names, responses, strict=True)
                     for place, value in enumerate((np.sort(values)[::-1] if ranked else values).tolist())]
-            show_chart(draw_responses(subject.names, responses, ranked), key, " ".join(words), rows)
+            show_chart(draw_responses(subject.names, responses, ranked), key, join(*words), rows)
     for line in words:
         st.markdown(line)
-    st.caption(_("The standard deviation of each layer’s output over all held-out examples and units, before the sum and "
-                 "g: the stem and two layers a block, as in figure 7 of He et al. (2015).") + " " + explain_norm(subject))
+    what = _("The standard deviation of each layer’s output over all held-out examples and units, before the sum and g: "
+             "the stem and two layers a block, as in figure 7 of He et al. (2015).")
+    st.caption(join(what, explain_norm(subject)))
 
 
 def explain_norm(subject: Subject) -> str:

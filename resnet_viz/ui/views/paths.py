@@ -12,7 +12,7 @@ from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.looks import COLOURS
 from resnet_viz.figures.paths import count_left, count_lengths, draw_lengths, draw_norms, list_paths
 from resnet_viz.records import N_, ConfigError, Operation, PathsResult, parse_field
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _, join, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.progress import follow_job, start_job
@@ -21,6 +21,7 @@ from resnet_viz.ui.subject import PRESETS, Subject, prepare, show_subject, take_
 from resnet_viz.ui.unravelled import EXACT, show_unravelled
 
 MAX_DRAWN = 6  # blocks: 64 paths
+FIRST = "few"  # nets that can be drawn
 PREFIX = "paths."
 DEFAULTS = {"samples": 20, "draw_seed": 0, "lane": 1, "path": 0, "delete": 0}
 DRAWS = {"samples": (1, 100), "draw_seed": (0, 10**6)}
@@ -32,9 +33,11 @@ def show_page() -> None:
     st.title(_("Paths"), anchor=False)
     st.markdown(_("At each block a signal takes the branch or the shortcut, so a residual net of n blocks is a bundle of "
                   "2ⁿ paths. A plain net is one. How long are they, and which of them carry gradient?"))
-    subject = show_subject()
+    subject = show_subject(FIRST)
     read_url(subject)
     fit_choices(subject)
+    for error in st.session_state[PREFIX + "errors"]:  # until something else is chosen
+        st.error(sentence(error), icon=":material/link_off:")
     shared = write_url(subject.write_query() | write_own(), subject.race)
     show_paths(subject)
     show_lengths(subject)
@@ -49,7 +52,7 @@ def read_url(subject: Subject) -> None:
     """On the page's first run in a session: the choices of the link, as far as these nets have them."""
     if PREFIX + "read" in st.session_state:
         return
-    st.session_state[PREFIX + "read"] = True
+    st.session_state[PREFIX + "read"], st.session_state[PREFIX + "errors"] = True, []
     for name, (low, high) in find_bounds(subject).items():
         text = st.query_params.get(name)
         value = None if text is None else parse_field("steps", text)
@@ -57,7 +60,7 @@ def read_url(subject: Subject) -> None:
             set_choice(name, value)
         elif text is not None:
             error = ConfigError(name, text, N_("a whole number from {low} to {high}"), low=low, high=high)
-            st.error(sentence(error), icon=":material/link_off:")
+            st.session_state[PREFIX + "errors"].append(error)
 
 
 def find_bounds(subject: Subject) -> dict[str, tuple[int, int]]:
@@ -92,6 +95,12 @@ def set_choice(name: str, value: int) -> None:
     st.session_state[PREFIX + name] = value
 
 
+def choose(name: str, value: int) -> None:
+    """What the reader chose."""
+    set_choice(name, value)
+    st.session_state[PREFIX + "errors"] = []
+
+
 def write_own() -> dict[str, str]:
     """This page's parameters of the URL."""
     return {name: str(get_choice(name)) for name in DEFAULTS if get_choice(name) != DEFAULTS[name]}
@@ -101,7 +110,7 @@ def keep(name: str, widget: Callable, *args, offset: int = 0, **kwargs) -> None:
     """A widget whose value survives a visit to another page; it shows the choice plus `offset`."""
     key = f"widget.{name}"
     st.session_state[key] = get_choice(name) + offset
-    widget(*args, key=key, on_change=lambda: set_choice(name, st.session_state[key] - offset), **kwargs)
+    widget(*args, key=key, on_change=lambda: choose(name, st.session_state[key] - offset), **kwargs)
 
 
 def write_power(blocks: int) -> str:
@@ -128,23 +137,19 @@ def show_paths(subject: Subject) -> None:
         st.info(_("{net} has {blocks} blocks and {count} paths, too many to draw. Paths are drawn for up to {limit} "
                   "blocks, that is nets of up to {layers} layers.").format(
             net=subject.names[lane], blocks=blocks, count=write_power(blocks), limit=MAX_DRAWN, layers=2 * MAX_DRAWN + 2))
-        st.button(_("Take nets with few blocks"), key="few", on_click=take_few,
-                  icon=":material/account_tree:")
+        st.button(_("Take nets with few blocks"), key="few", on_click=take_few, icon=":material/account_tree:")
         return
     takes, key = list_paths(blocks), subject.key("each path", lane)
     start_job(key, [Call("measure_each_path", subject.states[lane], (takes,))], "unravelled")
     follow_job(key, "unravelled", lambda job: show_unravelled(
-        takes, job.results[0], get_choice("path"), COLOURS[lane], str(hash(key)), on_path) if job.results[0] else None)
+        takes, job.results[0], get_choice("path"), COLOURS[lane], str(hash(key)),
+        lambda path: choose("path", path)) if job.results[0] else None)
 
 
 def take_few() -> None:
     """Make a preset whose nets can be drawn the subject."""
-    settings, step = PRESETS["twins"]
+    settings, step = PRESETS[FIRST]
     take_nets(prepare(settings.make_race(), step), step)
-
-
-def on_path(path: int) -> None:
-    set_choice("path", path)
 
 
 # ---------------------------------------------------------------------------------------------------- lengths
@@ -172,7 +177,7 @@ def show_results(subject: Subject, job: Job) -> None:
         rows = [{"net": name, "length": k, "paths": count} for name, counts in zip(subject.names, lengths, strict=True)
                 for k, count in enumerate(counts.tolist())]
         words = [tell_lengths(name, counts) for name, counts in zip(subject.names, lengths, strict=True)]
-        show_chart(draw_lengths(subject.names, lengths), "lengths", " ".join(words), rows)
+        show_chart(draw_lengths(subject.names, lengths), "lengths", join(*words), rows)
     if not any(job.results):
         return
     with right:
@@ -205,24 +210,21 @@ def show_norms(subject: Subject, results: list[PathsResult | None], together: bo
                  for k, (count, norm) in enumerate(zip(result.lengths.tolist(), norms.tolist(), strict=True)) if count]
         words.append(_("{net}: largest at length {length}, {norm}; at length {last} it is {end}.").format(
             net=net, length=int(norms.argmax()), norm=f"{norms.max():.3g}", last=len(norms) - 1, end=f"{norms[-1]:.3g}"))
-    show_chart(draw_norms(subject.names, results, together), "together" if together else "alone", " ".join(words), rows)
+    show_chart(draw_norms(subject.names, results, together), "together" if together else "alone", join(*words), rows)
 
 
 def show_table(subject: Subject, results: list[PathsResult | None]) -> None:
     """The numbers beside the charts, and what they are not."""
-    heads = [_("Net"), _("Paths"), _("Mean length"), _("Effective length"), _("Error of the sum")]
-    lines, exact = [" | ".join(heads), "|".join([":--", *["--:"] * 4])], []
-    for name, state, result in zip(subject.names, subject.states, results, strict=True):
-        if result is None:
-            continue
-        net = state.lane.net
-        mean = net.blocks / 2 if net.residual else net.blocks
-        error = "–" if result.sum_error is None else f"{result.sum_error:.2g}"
-        effective = f"{result.effective_length:.2f}" if np.isfinite(result.effective_length) else "–"
-        count = write_power(net.blocks) if net.residual else "1"
-        lines.append(" | ".join([name, count, f"{mean:g}", f"**{effective}**", error]))
-        exact += [] if result.sum_error is None else [result.sum_error < EXACT]
+    found = [(name, result) for name, result in zip(subject.names, results, strict=True) if result is not None]
+    rows = [[_("Net"), *(name for name, _result in found)],
+            [_("Paths"), *(write_count(result) for _name, result in found)],
+            [_("Mean length"), *(f"{write_mean(result):g}" for _name, result in found)],
+            [_("Effective length"), *(write_number(result.effective_length, ".2f", "**") for _name, result in found)],
+            [_("Error of the sum"), *(write_number(result.sum_error, ".2g") for _name, result in found)]]
+    lines = [" | ".join(row) for row in rows]
+    lines.insert(1, "|".join([":--", *["--:"] * len(found)]))
     st.markdown("\n".join(f"| {line} |" for line in lines))
+    exact = [result.sum_error < EXACT for _name, result in found if result.sum_error is not None]
     if exact and all(exact):
         st.markdown(_("The sum of all path vectors **is** the gradient: the relative error is that of rounding."))
     elif exact:
@@ -233,6 +235,19 @@ def show_table(subject: Subject, results: list[PathsResult | None]) -> None:
     st.caption(_("Effective length: the mean length, each length weighted by norm times number. Measured as Veit et al. "
                  "(2016) did: forwards the whole net, backwards one path at a time; at a[1], on 16 held-out examples, in "
                  "evaluation mode. Every path passes the g behind each sum, with the whole net’s active units."))
+
+
+def write_count(result: PathsResult) -> str:
+    return "1" if np.count_nonzero(result.lengths) == 1 else write_power(len(result.lengths) - 1)
+
+
+def write_mean(result: PathsResult) -> float:
+    """The mean length of all paths, whatever gradient comes along them."""
+    return float((np.arange(len(result.lengths)) * result.lengths).sum() / result.lengths.sum())
+
+
+def write_number(value: float | None, form: str, mark: str = "") -> str:
+    return "–" if value is None or not np.isfinite(value) else f"{mark}{value:{form}}{mark}"
 
 
 # ---------------------------------------------------------------------------------------------------- deletion
@@ -251,10 +266,10 @@ def show_deletion(subject: Subject) -> None:
             for length, (b, a) in enumerate(zip(bs.tolist(), as_.tolist(), strict=True))]
     chart, text = st.columns(2, gap="large")
     with chart:
-        show_chart(draw_lengths(subject.names, before, left), "deleted", " ".join(words), rows)
+        show_chart(draw_lengths(subject.names, before, left), "deleted", join(*words), rows)
     with text:
         for i, line in enumerate(words):
-            st.markdown(f"{line} {tell_cost(subject, i, k)}")
+            st.markdown(join(line, tell_cost(subject, i, k)))
         st.caption(_("Residual net: the block’s branch is dropped, its shortcut stays. Plain net: the whole block is "
                      "dropped and its neighbours are joined; that is a path which was not there before. What the other "
                      "blocks are fed changes too, so the gradient that is left is not just the sum over the paths that "
