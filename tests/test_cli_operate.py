@@ -103,6 +103,12 @@ def test_saved_weights_give_the_same_bits(capsys, tmp_path: Path, norm: str):
         assert file.get_slice("blocks.0.layer2.weight").get_shape() == [16, 16]
 
 
+def test_train_and_then_operate_is_operate(capsys, saved: str):
+    """`train --save` and `operate --weights` give what `operate` gives that trains first."""
+    operation = ("--block", "2", "--operation", "scale", "--alpha", "0.25")
+    assert run_json(capsys, "operate", "--weights", saved, *operation) == run_json(capsys, "operate", *SHORT, *operation)
+
+
 def test_weights_of_elsewhere_are_read(capsys, tmp_path: Path, saved: str):
     """Without a configuration, in double precision, and with torch's own counters of batches."""
     path = str(tmp_path / "other.safetensors")

@@ -14,7 +14,7 @@ from resnet_viz.text import _
 
 LINE = "#6B7785"
 INK = "#000037"  # Streamlit puts its theme's text colour in the place of this one; elsewhere it is nearly black
-SHORTCUTS = {"identity": ("#2A7FB8", "solid"), "zero-pad": ("#00865F", "dot"), "projection": ("#B0578D", "dash")}
+SHORTCUTS = {"identity": ("#2A7FB8", "solid"), "zero-pad": ("#00865F", "dash"), "projection": ("#B0578D", "dot")}
 MIDDLE, RIGHT = 2.75, 8.0  # where the layers stand, and the shortcut, in a picture 10 wide
 BLOCK = 6.6  # height of one block with its title
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
-from resnet_viz.records import ConfigError, Operation, list_targets
+from resnet_viz.records import N_, ConfigError, Operation, list_targets
 from resnet_viz.text import _, sentence
 from resnet_viz.ui.history import Done, History, get_history, set_history
 from resnet_viz.ui.subject import Subject
@@ -14,6 +16,7 @@ SIMPLE = ("zero-w", "zero-wb", "zero-norm", "lesion", "cut-shortcut")
 ICONS = {"zero-w": "exposure_zero", "zero-wb": "exposure_zero", "zero-norm": "exposure_zero", "lesion": "content_cut",
          "cut-shortcut": "link_off"}
 BOTH = -1  # lanes
+STATISTICS = ("stale", "recomputed")  # BatchNorm's running ones
 
 
 def label_operations() -> dict[str, str]:
@@ -67,6 +70,20 @@ def keep_choices(subject: Subject) -> None:
     state["blocks"] = state["operations.blocks"] = [k for k in chosen if k < max(s.lane.net.blocks for s in subject.states)]
     for key, default in (("lane", BOTH), ("statistics", "stale")):
         state[key] = state[f"operations.{key}"] = state.get(key, state.get(f"operations.{key}", default))
+
+
+def read_statistics(query: Mapping[str, str]) -> list[ConfigError]:
+    """Whether a URL wants BatchNorm's statistics recomputed; what is wrong with it."""
+    value = query.get("statistics", "stale")
+    if value not in STATISTICS:
+        return [ConfigError("statistics", value, N_("one of {allowed}"), allowed=", ".join(STATISTICS))]
+    st.session_state["operations.statistics"] = value
+    return []
+
+
+def write_statistics() -> dict[str, str]:
+    chosen = st.session_state["operations.statistics"]
+    return {"statistics": chosen} if chosen != "stale" else {}
 
 
 def can_do(subject: Subject, kind: str) -> bool:

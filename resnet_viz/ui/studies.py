@@ -76,6 +76,9 @@ def show_studies(subject: Subject) -> None:
         keep("study", st.selectbox, _("What is done to a block"), kinds, format_func=labels.get, width=260)
         keep("draws", st.number_input, _("Random draws"), *BOUNDS["draws"], width=160)
         keep("draw_seed", st.number_input, _("Seed of the draws"), *BOUNDS["draw_seed"], width=180)
+    if any(anew for _name, _lane, anew in list_variants(subject)):
+        st.caption(_("BatchNorm’s running statistics were taken from the whole net. “Recomputed”: from the training part, "
+                     "after the operation."))
     left, right = st.columns(2, gap="large")
     with left:
         show_each_block(subject)
@@ -84,22 +87,23 @@ def show_studies(subject: Subject) -> None:
     show_skip_toggle(subject)
 
 
-def recomputes(subject: Subject) -> list[bool]:
-    """Per lane, whether BatchNorm's statistics are to be estimated anew."""
-    wanted = st.session_state.get("statistics") == "recomputed"
-    return [wanted and state.lane.net.norm == "batch" for state in subject.states]
+def list_variants(subject: Subject) -> list[tuple[str, int, bool]]:
+    """Name, lane, and whether BatchNorm's statistics are estimated anew: each net, then those with BatchNorm once more."""
+    stale = [(name, i, False) for i, name in enumerate(subject.names)]
+    return stale + [(_("{net}, recomputed").format(net=name), i, True) for name, i, _anew in stale
+                    if subject.net(i).norm == "batch"]
 
 
 def show_each_block(subject: Subject) -> None:
     """Accuracy after operating on one block alone, for every block. Veit et al. 2016 (1605.06431), fig. 3."""
-    kind, anew = get_choice("study"), recomputes(subject)
-    key = subject.key("each", kind, *anew)
+    kind, variants = get_choice("study"), list_variants(subject)
+    key = subject.key("each", kind)
     parts = {"test_accuracy": _("Held-out"), "train_accuracy": _("Training")}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button(_("Each block alone"), key="each", icon=":material/bar_chart:"):
-            calls = [Call("finish", state) for state in subject.states]
-            calls += [Call("measure_operation", state, ((Operation(kind, k),), anew[i]))
-                      for i, state in enumerate(subject.states) for k in list_targets(kind, state.lane.net)]
+            calls = [Call("measure_operation", subject.states[i], ((), anew)) for _name, i, anew in variants]
+            calls += [Call("measure_operation", subject.states[i], ((Operation(kind, k),), anew))
+                      for _name, i, anew in variants for k in list_targets(kind, subject.net(i))]
             hub.call(hub.start(key, calls))
         keep("part", st.segmented_control, _("Accuracy"), PARTS, format_func=parts.get, required=True,
              label_visibility="collapsed")
@@ -108,24 +112,25 @@ def show_each_block(subject: Subject) -> None:
 
 def show_bars(subject: Subject, job: Job, kind: str, part: str) -> None:
     """As many bars as there are results."""
-    count, values, at = len(subject.states), [], len(subject.states)
+    names, lanes, _anew = zip(*list_variants(subject), strict=True)
+    count, values, at = len(names), [], len(names)
     if any(result is None for result in job.results[:count]):
         return
-    for state in subject.states:
-        bars = np.full(state.lane.net.blocks, np.nan)
-        for k in list_targets(kind, state.lane.net):
+    for lane in lanes:
+        bars = np.full(subject.net(lane).blocks, np.nan)
+        for k in list_targets(kind, subject.net(lane)):
             if job.results[at] is not None:
                 bars[k] = job.results[at].after[part]
             at += 1
         values.append(bars)
-    whole = [result[part] for result in job.results[:count]]
+    whole = [result.after[part] for result in job.results[:count]]
     words = [_("{net}: between {low} % and {high} %, as it was {whole} %.").format(
         net=name, low=f"{100 * np.nanmin(bars):.1f}", high=f"{100 * np.nanmax(bars):.1f}", whole=f"{100 * before:.1f}")
-        for name, bars, before in zip(subject.names, values, whole, strict=True) if np.isfinite(bars).any()]
+        for name, bars, before in zip(names, values, whole, strict=True) if np.isfinite(bars).any()]
     rows = [{"net": name, "block": k + 1, part: value, "as_it_was": before, "operation": kind}
-            for name, bars, before in zip(subject.names, values, whole, strict=True)
+            for name, bars, before in zip(names, values, whole, strict=True)
             for k, value in enumerate(bars.tolist())]
-    show_chart(draw_each_block(subject.names, values, whole, chance_of(subject)), "each-block", " ".join(words), rows)
+    show_chart(draw_each_block(names, values, whole, chance_of(subject)), "each-block", " ".join(words), rows)
     for name, state in zip(subject.names, subject.states, strict=True):
         show_missing(name, state.lane.net, kind)
 
@@ -142,18 +147,18 @@ def show_missing(name: str, net: NetConfig, kind: str) -> None:
 
 def show_cumulative(subject: Subject) -> None:
     """Accuracy after operating on 0, 1, 2 … blocks in random order, in several draws. Veit et al. 2016, fig. 5a."""
-    kind, draws, seed, anew = get_choice("study"), get_choice("draws"), get_choice("draw_seed"), recomputes(subject)
-    key = subject.key("cumulative", kind, draws, seed, *anew)
+    kind, draws, seed = get_choice("study"), get_choice("draws"), get_choice("draw_seed")
+    key = subject.key("cumulative", kind, draws, seed)
     if st.button(_("Several blocks at random"), key="several", icon=":material/shuffle:"):
-        hub.call(hub.start(key, [Call("measure_cumulative", state, (kind, 1, seed + draw, anew[i]))
-                                 for i, state in enumerate(subject.states) for draw in range(draws)]))
+        hub.call(hub.start(key, [Call("measure_cumulative", subject.states[i], (kind, 1, seed + draw, anew))
+                                 for _name, i, anew in list_variants(subject) for draw in range(draws)]))
     follow_job(key, "several", lambda job: show_curves(subject, job, draws))
 
 
 def show_curves(subject: Subject, job: Job, draws: int) -> None:
     """The draws that there are, of nets that have any."""
     names, curves = [], []
-    for i, name in enumerate(subject.names):
+    for i, (name, _lane, _anew) in enumerate(list_variants(subject)):
         results = [result for result in job.results[i * draws : (i + 1) * draws] if result is not None]
         if results and len(results[0]) > 1:
             names.append(name)

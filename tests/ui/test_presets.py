@@ -19,16 +19,16 @@ def train(lane: Lane, seed: int) -> State:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_zeroing_one_block_costs_the_residual_twin_little_and_the_plain_one_everything(seed: int) -> None:
-    """Both have learned. Any block: a few points of the residual net's accuracy, chance for the plain one.
+    """Both have learned. Any block: at most 3 points of the residual net's accuracy, chance for the plain one.
 
-    Measured: at most 1.9 points of the held-out part, 3.6 of the training part.
+    Measured: at most 2.5 points of the held-out part, 1.8 of the training part; plain 0.10.
     """
     plain, residual = (train(lane, seed) for lane in SETTINGS.make_race().lanes)
     before = [finish(state) for state in (plain, residual)]
-    assert min(score["train_accuracy"] for score in before) > 0.97 and min(s["test_accuracy"] for s in before) > 0.85
+    assert min(score["train_accuracy"] for score in before) > 0.95 and min(s["test_accuracy"] for s in before) > 0.85
     after = [measure_each_block(state, "zero-wb") for state in (plain, residual)]
     assert np.all(after[0] < 0.15)
-    assert np.all(after[1][0] > before[1]["train_accuracy"] - 0.05)
+    assert np.all(after[1][0] > before[1]["train_accuracy"] - 0.03)
     assert np.all(after[1][1] > before[1]["test_accuracy"] - 0.03)
 
 

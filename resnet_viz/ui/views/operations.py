@@ -12,8 +12,9 @@ from resnet_viz.records import DATASETS, WEIGHT_OPERATIONS, ConfigError, Edit, O
 from resnet_viz.text import _, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
+from resnet_viz.ui.exporting import Taken, show_export
 from resnet_viz.ui.history import Done, get_history, read_history, set_history, write_history
-from resnet_viz.ui.operating import describe_done, show_tools
+from resnet_viz.ui.operating import describe_done, read_statistics, show_tools, write_statistics
 from resnet_viz.ui.session import show_branch, write_url
 from resnet_viz.ui.studies import read_studies, show_studies, write_studies
 from resnet_viz.ui.subject import Subject, show_subject
@@ -33,6 +34,8 @@ def show_page() -> None:
     with st.container(horizontal=True):
         show_train_on(subject)
         show_share(shared)
+        taken = take_nets(subject)
+        show_export(lambda: taken)
     show_studies(subject)
     show_lesson()
 
@@ -46,14 +49,14 @@ def read_url() -> None:
     history, errors = read_history(query.get("ops", ""))
     if history.clicks:
         set_history(history)
-    for error in [*errors, *read_studies(query)]:
+    for error in [*errors, *read_statistics(query), *read_studies(query)]:
         st.error(sentence(error), icon=":material/link_off:")
 
 
 def write_own() -> dict[str, str]:
     """This page's parameters of the URL."""
     ops = write_history(get_history())
-    return ({"ops": ops} if ops else {}) | write_studies()
+    return ({"ops": ops} if ops else {}) | write_statistics() | write_studies()
 
 
 def show_nets(subject: Subject) -> None:
@@ -127,7 +130,21 @@ def judge_result(result: OperationResult, operated: bool, chance: float) -> str:
         first = _("Not the identity: a[l+2] differs from a[l] by up to {gap}.").format(gap=f"{result.identity_gap:.3g}")
     if after < chance + 0.05 < before:
         return first + " " + _("Accuracy fell to that of guessing.")
-    return first + " " + _("Held-out accuracy changed by {points} points.").format(points=f"{100 * (after - before):+.1f}")
+    points = write_signed(100 * (after - before))
+    return first + " " + _("Held-out accuracy changed by {points} points.").format(points=points)
+
+
+def write_signed(points: float) -> str:
+    """+1.2 or −1.2, and 0.0 without a sign."""
+    text = f"{points:+.1f}".replace("-", "−")
+    return text[1:] if text[1:] == "0.0" else text
+
+
+def take_nets(subject: Subject) -> Taken:
+    """What can be taken home: the nets at this step, under what has been done to them."""
+    operations = [get_history().list_operations(i, subject.net(i))[0] for i in range(len(subject.states))]
+    return Taken(subject.config, subject.names, subject.step, lambda: subject.states, operations,
+                 st.session_state.get("statistics") == "recomputed")
 
 
 def show_train_on(subject: Subject) -> None:
