@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Coroutine, Hashable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,9 @@ from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster, open_cluster
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.engine.race import Race
+from resnet_viz.engine.replay import Replay
 from resnet_viz.engine.sweep import Sweep, find_code, measure_pace
+from resnet_viz.engine.trace import Trace
 from resnet_viz.records import N_, ConfigError, Edit, Examples, RaceConfig, State
 from resnet_viz.store.runs import Store
 from resnet_viz.sweeps import Estimate, SweepConfig, estimate, identify
@@ -69,9 +71,9 @@ class Hub:
                 keeper.cancel()
                 for race in self.races.values():
                     race.pause()
-                for work in (*self.jobs.values(), *self.sweeps.values()):
-                    work.cancel()
-                await self._close_sweeps()
+                for job in self.jobs.values():
+                    job.cancel()
+                await self._close_store()
                 self.races.clear()
                 self.jobs.clear()
 
@@ -130,9 +132,20 @@ class Hub:
 
     async def start(self, key: Hashable, calls: list[Call]) -> Job:
         """Measurements to be made one after the other; those of the same key are made once, whoever asks."""
+        return self._start(key, lambda: Job(self.cluster, calls))
+
+    async def trace(self, key: Hashable, race: Race, steps: list[int], directions: int | str) -> Job:
+        """The lanes' trajectories, as a job whose results are those of `experiments.project_trajectory`: see `Trace`."""
+        return self._start(key, lambda: Trace(self.cluster, race, steps, directions))
+
+    async def replay(self, config: RaceConfig, steps: int) -> Job:
+        """Every frame of a race's first steps, and how it ends: see `Replay`."""
+        return self._start(("replay", config, steps), lambda: Replay(self.cluster, config, steps, self.count_lanes))
+
+    def _start(self, key: Hashable, make: Callable[[], Job]) -> Job:
         job = self.jobs.get(key)
         if job is None or job.state in ("cancelled", "failed"):
-            job = self.jobs[key] = Job(self.cluster, calls)
+            job = self.jobs[key] = make()
         self.jobs[key] = self.jobs.pop(key)  # the newest last
         while len(self.jobs) > MAX_JOBS:
             self.jobs.pop(next(iter(self.jobs))).cancel()
@@ -181,9 +194,9 @@ class Hub:
         sweep.cancel()
         await sweep.settle()
 
-    async def _close_sweeps(self) -> None:
+    async def _close_store(self) -> None:
         for sweep in self.sweeps.values():
-            await sweep.settle()
+            await self.cancel_sweep(sweep)
         self.sweeps.clear()
         if self.store is not None:
             self.store.close()

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from distributed import Future
 
 from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster
 from resnet_viz.records import ConfigError, State
+
+BIG = 100_000  # bytes of an array that is sent to the workers once, not with each call
 
 logger = logging.getLogger(__name__)
 
@@ -29,17 +33,22 @@ class Call:
 
 
 class Job:
-    """The calls' `results`, None where there is none yet. `state` is "running", "done", "cancelled" or "failed"."""
+    """The calls' `results`, None where there is none yet. `state` is "running", "done", "cancelled" or "failed".
+
+    `done` counts what has come in of `total`.
+    """
 
     def __init__(self, cluster: Cluster, calls: list[Call]) -> None:
         self.cluster, self.calls = cluster, calls
-        self.results: list[Any] = [None] * len(calls)
+        self.total, self.results = len(calls), [None] * len(calls)
         self.state, self.done, self.error = "running", 0, None
-        self._pairs: dict[int, Future] = {}
+        self._placed: dict[int, Future] = {}  # by the id of what a call names, which `calls` keeps
         self._task = asyncio.create_task(self._run())
 
     def cancel(self) -> None:
         """Start no more, and forget what is in flight; results that are there stay."""
+        if self.state == "running":
+            self.state = "cancelled"  # a task that has not begun yet would not say so
         self._task.cancel()
 
     async def wait(self) -> list[Any]:
@@ -52,21 +61,24 @@ class Job:
         return self.results
 
     async def _run(self) -> None:
-        room = asyncio.Semaphore(max(1, len(self.cluster.workers)))
         try:
-            async with asyncio.TaskGroup() as group:
-                for i, call in enumerate(self.calls):
-                    group.create_task(self._measure(i, call, room))
+            await self._work()
             self.state = "done"
         except asyncio.CancelledError:
             self.state = "cancelled"
             raise
-        except ExceptionGroup as errors:
-            self.state, self.error = "failed", errors.exceptions[0]
+        except Exception as error:
+            self.state, self.error = "failed", error.exceptions[0] if isinstance(error, ExceptionGroup) else error
             if not isinstance(self.error, ConfigError):
                 logger.warning("A measurement failed: %r", self.error)
         finally:
-            self._pairs.clear()
+            self._placed.clear()
+
+    async def _work(self) -> None:
+        room = asyncio.Semaphore(max(1, len(self.cluster.workers)))
+        async with asyncio.TaskGroup() as group:
+            for i, call in enumerate(self.calls):
+                group.create_task(self._measure(i, call, room))
 
     async def _measure(self, i: int, call: Call, room: asyncio.Semaphore) -> None:
         async with room:
@@ -75,9 +87,14 @@ class Job:
 
     def _submit(self, call: Call) -> Future:
         submit = self.cluster.client.submit
+        arguments = [self._place(tasks.keep, item) if isinstance(item, np.ndarray) and item.nbytes > BIG else item
+                     for item in call.arguments]
         if call.state is None:
-            return submit(tasks.demonstrate, call.name, *call.arguments, pure=False)
-        pair = self._pairs.get(id(call.state))
-        if pair is None:
-            pair = self._pairs[id(call.state)] = submit(tasks.restore, call.state, pure=False)
-        return submit(tasks.experiment, call.name, pair, *call.arguments, pure=False)
+            return submit(tasks.demonstrate, call.name, *arguments, pure=False)
+        return submit(tasks.experiment, call.name, self._place(tasks.restore, call.state), *arguments, pure=False)
+
+    def _place(self, task: Callable, thing: Any) -> Future:
+        """What several calls name, on the workers."""
+        if id(thing) not in self._placed:
+            self._placed[id(thing)] = self.cluster.client.submit(task, thing, pure=False)
+        return self._placed[id(thing)]

@@ -152,18 +152,25 @@ class Race:
 
         The same bits as the race had there. `step` is at most where the race stands.
         """
-        states = await self.gather_states([self._edit(i, pair, step) for i, pair in enumerate(self.train_to(step))])
+        states = await self.gather_states(self.edit_at(self.train_to(step), step))
         return [replace(state, lane=self.config.lane_at(i, step)) for i, state in enumerate(states)]
 
     def train_to(self, step: int) -> list[Future]:
         """The lanes' states at `step`, before the edits made there, trained from the last ones kept."""
         first = max((kept for kept in self.kept if kept <= step), default=0)
-        pairs = self._pairs_at(first)
+        return self.train_on(self._pairs_at(first), first, step)
+
+    def train_on(self, pairs: list[Future], first: int, step: int) -> list[Future]:
+        """The same from the lanes' states at `first`."""
         stops = [stop for stop in self.config.stops_after(first) if stop < step]
         for low, high in itertools.pairwise([first, *stops, step]):
             for at in range(low, high, MAX_SLICE):
                 pairs = [self._advance(i, pair, at, min(MAX_SLICE, high - at)) for i, pair in enumerate(pairs)]
         return pairs
+
+    def edit_at(self, pairs: list[Future], step: int) -> list[Future]:
+        """The lanes' states after the edits made at `step`."""
+        return [self._edit(i, pair, step) for i, pair in enumerate(pairs)]
 
     async def gather_states(self, pairs: list[Future]) -> list[State]:
         client = self.cluster.client

@@ -10,7 +10,9 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from resnet_viz.records import Examples, Frame, Lane, Operation, State
+import numpy as np
+
+from resnet_viz.records import Examples, Frame, Lane, Operation, State, Trajectory
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -54,6 +56,19 @@ def start(lane: Lane, dataset: str, seed: int) -> Pair:
 
 def restore(state: State) -> Pair:
     return state, None
+
+
+def keep(thing: Any) -> Any:
+    """An argument of many calls, sent here once."""
+    return thing
+
+
+def project(pairs: list[Pair], directions: int | str) -> Trajectory:
+    """A run's states on a plane; its directions as the landscape takes them, in single precision."""
+    from resnet_viz.lab import experiments
+
+    found = experiments.project_trajectory([state for state, _frame in pairs], directions)
+    return replace(found, directions=found.directions.astype(np.float32))
 
 
 def advance(pair: Pair, steps: int, lane: Lane) -> Pair:

@@ -532,11 +532,11 @@ def measure_picture_blocks(model: Any, picture: np.ndarray, method: str = "condu
 # What a page asks for: the loaded net stays on the worker.
 
 
-def decode_picture(data: bytes) -> np.ndarray:
+def decode_picture(data: bytes, name: str = "") -> np.ndarray:
     """See `pretrained.decode_picture`."""
     from resnet_viz.lab import pretrained
 
-    return pretrained.decode_picture(data)
+    return pretrained.decode_picture(data, name)
 
 
 def list_picture_classes() -> tuple[str, ...]:
