@@ -18,7 +18,7 @@ SIDES = (3, 5, 9, 17, 33)  # points a side; each grid holds the one before
 STATIONS = 13  # states of the way of training that are looked at
 WAY_BYTES = 100_000_000  # of them, on the workers
 CALL_WORK = 6e9  # multiply-adds of one call, so that live races get their turns: some tenths of a second
-PREFIX = "landscape."
+PREFIX, ERRORS = "landscape.", "landscape.complaints"
 DEFAULTS = {"plane": "random", "plane_seed": 0, "reach": "0.5", "part": "train", "statistics": "stored", "finest": "17",
             "view": "contours", "way": "1"}
 SETS = {"plane": ("random", "pca"), "reach": ("0.1", "0.25", "0.5", "1", "2"), "part": ("train", "test"),
@@ -26,8 +26,14 @@ SETS = {"plane": ("random", "pca"), "reach": ("0.1", "0.25", "0.5", "1", "2"), "
 SEEDS = (0, 10**6)
 
 
+def read_url() -> list[ConfigError]:
+    """On the page's first run in a session: take the link's choices. What is wrong with them, until a choice is made."""
+    if ERRORS not in st.session_state:
+        st.session_state[ERRORS] = read_choices(st.query_params.to_dict())
+    return st.session_state[ERRORS]
+
+
 def read_choices(query: Mapping[str, str]) -> list[ConfigError]:
-    """Take the choices of a URL; what is wrong with them."""
     errors = []
     for name in DEFAULTS:
         try:
@@ -67,7 +73,12 @@ def keep(name: str, widget: Callable, *args: Any, **kwargs: Any) -> None:
     """A widget whose value survives a visit to another page."""
     key = f"widget.{name}"
     st.session_state[key] = get_choice(name)
-    widget(*args, key=key, on_change=lambda: set_choice(name, st.session_state[key]), **kwargs)
+
+    def on_change() -> None:
+        set_choice(name, st.session_state[key])
+        st.session_state[ERRORS] = []
+
+    widget(*args, key=key, on_change=on_change, **kwargs)
 
 
 # ---------------------------------------------------------------------------------------------------- the plane

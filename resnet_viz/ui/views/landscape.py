@@ -29,7 +29,6 @@ from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.session import write_url
 from resnet_viz.ui.subject import PRESETS, Subject, name_subject, prepare, show_subject, take_nets
 from resnet_viz.ui.terrain import (
-    PREFIX,
     SEEDS,
     SETS,
     Plane,
@@ -44,8 +43,8 @@ from resnet_viz.ui.terrain import (
     make_ticks,
     make_way_key,
     next_side,
-    read_choices,
     read_levels,
+    read_url,
     start_level,
     start_way,
     write_choices,
@@ -62,10 +61,8 @@ def show_page() -> None:
     st.markdown(_("Around a trained net’s weights, how does the loss rise? Two directions out of many thousands span a "
                   "plane through the weights of each net: the same directions, the same range, the same colours."))
     subject = show_subject("conv")
-    if PREFIX + "read" not in st.session_state:
-        st.session_state[PREFIX + "read"] = True
-        for error in read_choices(st.query_params.to_dict()):
-            st.error(sentence(error), icon=":material/link_off:")
+    for error in read_url():
+        st.error(sentence(error), icon=":material/link_off:")
     shared = write_url(subject.write_query() | write_choices(), subject.race)
     show_choices(subject)
     show_landscape(subject)

@@ -1,0 +1,183 @@
+"""The page of the loss landscape, on an open engine: grids that grow finer, their numbers, and the page's URL."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+from resnet_viz.engine.hub import Hub
+from resnet_viz.figures.landscape import Slice, measure_shape
+from resnet_viz.lab import experiments
+from resnet_viz.ui.terrain import SIDES, list_blocks
+from resnet_viz.ui.views.landscape import compare
+
+SMALL = {"depth": "8", "width": "16", "at": "30", "steps": "30", "finest": "9", "part": "test"}
+CONV = {**SMALL, "family": "conv", "width": "3", "shortcut": "zero-pad", "norm": "batch", "at": "12", "steps": "12"}
+
+
+def script() -> None:
+    from resnet_viz.ui.session import start_session
+    from resnet_viz.ui.views.landscape import show_page
+
+    start_session()
+    show_page()
+
+
+def open_page(engine: Hub, **query: str) -> AppTest:
+    """The page once its nets have been trained: the test runner does not run fragments by itself."""
+    page = AppTest.from_function(script, default_timeout=60)
+    for name, value in query.items():
+        page.query_params[name] = value
+    page.run()
+    wait_for(lambda: (race := engine.find(page.session_state["subject"])).state != "running"
+             and (race.step >= page.session_state["subject.step"] or not page.run()))  # one that nobody watches pauses
+    page.run()
+    assert not page.exception
+    return page
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 90
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert condition()
+
+
+def refine(engine: Hub, page: AppTest) -> AppTest:
+    """Run the page until nothing is measured any more."""
+    for _level in range(12):
+        wait_for(lambda: all(job.state != "running" for job in engine.jobs.values()))
+        page.run()
+        assert not page.exception
+        if all(job.state != "running" for job in engine.jobs.values()):
+            break
+    return page
+
+
+def read_texts(page: AppTest) -> str:
+    return "\n".join(item.value for item in [*page.markdown, *page.caption, *page.info])
+
+
+def read_grid(page: AppTest, lane: int) -> list[list[str]]:
+    """The losses of a chart's points, as the reader sees them."""
+    figure = json.loads(page.get("plotly_chart")[lane].proto.spec)
+    return figure["data"][0]["hovertext"]
+
+
+# ---------------------------------------------------------------------------------------------------- grids
+
+
+@given(st.integers(1, 64))
+def test_blocks_of_all_grids_make_the_finest_one(points: int) -> None:
+    """Each point is measured once, and no call has more than it may."""
+    seen = np.zeros((SIDES[-1], SIDES[-1]), int)
+    for side in SIDES:
+        step = (SIDES[-1] - 1) // (side - 1)
+        for rows, columns in list_blocks(side, points):
+            assert 0 < len(rows) * len(columns) <= points
+            seen[np.ix_(rows * step, columns * step)] += 1
+        assert (seen[::step, ::step] == 1).all() and seen.sum() == side**2
+    assert (seen == 1).all()
+
+
+def test_grids_grow_finer_and_hold_the_nets_own_loss(engine: Hub) -> None:
+    """3×3 first, then 5×5 and 9×9; the centre is the loss that the net has, and the corners those of the lab's rows."""
+    page = open_page(engine, **SMALL)
+    wait_for(lambda: all(job.state != "running" for job in engine.jobs.values()))
+    page.run()
+    assert "3×3 points." in read_texts(page) and not page.error
+    refine(engine, page)
+    assert "9×9 points." in read_texts(page) and "White line: the trajectory" in read_texts(page)
+    race = engine.find(page.session_state["subject"])
+    ticks = np.linspace(-0.5, 0.5, 9)
+    for lane, state in enumerate(engine.call(race.take_states(30))):
+        loss = experiments.measure_landscape_rows(state, 0, ticks, ticks, "test")
+        assert loss[4, 4] == pytest.approx(experiments.finish(state)["test_loss"], rel=1e-5)
+        shown = read_grid(page, lane)
+        assert shown[4][4] == f"Loss {loss[4, 4]:.4g} at (0, 0)"
+        assert shown[0][8] == f"Loss {loss[0, 8]:.4g} at (0.5, -0.5)"
+        assert shown[8][0] == f"Loss {loss[8, 0]:.4g} at (-0.5, 0.5)"
+
+
+def test_cancelled_it_keeps_what_is_there_and_goes_on_at_a_button(engine: Hub) -> None:
+    page = open_page(engine, **SMALL, plane_seed="5")
+    wait_for(lambda: all(job.state != "running" for job in engine.jobs.values()))
+    page.run()
+    running = [job for job in engine.jobs.values() if job.state == "running"]
+    for job in running:
+        engine.loop.call_soon_threadsafe(job.cancel)
+    wait_for(lambda: all(job.state != "running" for job in engine.jobs.values()))
+    page.run()
+    assert [job.state for job in running] == ["cancelled"]
+    assert "Stopped: what is there stays." in read_texts(page) and "3×3 points." in read_texts(page)
+    assert not any(job.state == "running" for job in engine.jobs.values())
+    page.button(key="go_on").click().run()
+    refine(engine, page)
+    assert "9×9 points." in read_texts(page)
+
+
+def test_principal_directions_hold_more_of_the_trajectory(engine: Hub) -> None:
+    page = refine(engine, open_page(engine, **SMALL))
+    shares = {}
+    for plane in ("random", "pca"):
+        page.button_group(key="widget.plane").set_value(plane).run()
+        refine(engine, page)
+        line = next(text for text in (item.value for item in page.caption) if "White line" in text)
+        shares[plane] = [float(share) for share in re.findall(r"(\d+\.\d) %", line)] or [0.0, 0.0]
+    assert "pca" in page.query_params["plane"]
+    assert all(share > 50 for share in shares["pca"]) and max(shares["random"]) < min(shares["pca"])
+    assert "own principal directions" in read_texts(page)
+
+
+def test_no_trajectory_before_training(engine: Hub) -> None:
+    page = refine(engine, open_page(engine, **SMALL | {"at": "0"}))
+    assert "9×9 points." in read_texts(page) and "White line" not in read_texts(page)
+    page.button_group(key="widget.plane").set_value("pca").run()
+    assert "Principal directions need a trajectory" in read_texts(page) and not page.exception
+
+
+# ---------------------------------------------------------------------------------------------------- the page
+
+
+@pytest.mark.parametrize(("language", "words"), [
+    ("en", ["Loss landscape", "BatchNorm normalises with the statistics of the batch", "A slice proves nothing"]),
+    ("zh_CN", ["损失地形", "BatchNorm 用当前批次", "一个切面什么也证明不了"])])
+def test_page_runs_in_both_languages(engine: Hub, language: str, words: list[str]) -> None:
+    page = refine(engine, open_page(engine, **CONV, lang=language, statistics="batch", view="surface"))
+    assert page.title[0].value == words[0] and not page.error
+    assert all(word in read_texts(page) for word in words[1:])
+    assert "batch" in page.query_params["statistics"]
+
+
+def test_a_forged_url_is_told_and_the_rest_works(engine: Hub) -> None:
+    page = open_page(engine, **SMALL | {"finest": "1000", "reach": "-1", "plane": "<b>", "plane_seed": "1e99", "view": "",
+                                        "way": "yes", "statistics": "none"})
+    assert not page.exception
+    assert len(page.error) == 7 and page.session_state["landscape.part"] == "test"
+    page.button_group(key="widget.finest").set_value("9").run()
+    assert not page.error and not page.exception
+
+
+def test_nets_without_batchnorm_are_not_asked_for_its_statistics(engine: Hub) -> None:
+    page = open_page(engine, **SMALL)
+    assert not [group for group in page.button_group if group.key == "widget.statistics"]
+    assert "BatchNorm normalises" not in read_texts(page)
+
+
+def test_slices_are_compared_by_what_is_counted() -> None:
+    x, y = np.meshgrid(ticks := np.linspace(-1, 1, 9), ticks)
+    bowl, saddle = (measure_shape(Slice("", ticks, loss)) for loss in (1 + x**2 + y**2, 3 + x**2 - y**2))
+    waves = measure_shape(Slice("", ticks, 2 - np.cos(6 * x) * np.cos(6 * y)))
+    holes = measure_shape(Slice("", ticks, x + np.nan))
+    assert "neither slice" in compare(["a", "b"], [bowl, bowl])
+    assert "**b** is the rougher one" in compare(["a", "b"], [bowl, waves])
+    assert "disagree: **b**" in compare(["a", "b"], [bowl, saddle])
+    assert "too little" in compare(["a", "b"], [bowl, holes]) and "too little" in compare(["a", "b"], [holes, bowl])
