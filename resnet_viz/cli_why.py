@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from dataclasses import replace
@@ -21,12 +22,14 @@ from resnet_viz.records import (
     ConfigError,
     RaceConfig,
     State,
+    check_baseline,
     check_pretrained,
     parse_field,
+    read_samples,
 )
 from resnet_viz.text import _
 
-MAX_GRID = 101
+MAX_GRID, MIN_RANGE = 101, 0.001
 STATISTICS = ("stored", "batch")
 ALL = "all"  # samples
 BROUGHT = ("command", "json", "net", "picture", "weights", "method", "target", "credit_steps")  # of a picture
@@ -88,6 +91,8 @@ def check_why(options: argparse.Namespace, race: RaceConfig) -> None:
             raise ConfigError("statistics", options.statistics, N_("one of {allowed}"), allowed=", ".join(STATISTICS))
     else:
         check_credit_options(options, race.data.classes)
+        check_baseline(read_choice(options.baseline), race.data)
+        read_samples(read_choice(options.samples), race.dataset)
 
 
 def check_credit_options(options: argparse.Namespace, classes: int) -> None:
@@ -100,8 +105,8 @@ def check_credit_options(options: argparse.Namespace, classes: int) -> None:
 
 def read_range(text: str) -> float:
     value = parse_field("lr", text)
-    if not isinstance(value, float) or not 0 < value <= 10:
-        raise ConfigError("range", value, N_("a number from {low} to {high}"), low=0, high=10)
+    if not isinstance(value, float) or not MIN_RANGE <= value <= 10:
+        raise ConfigError("range", value, N_("a number from {low} to {high}"), low=MIN_RANGE, high=10)
     return value
 
 
@@ -147,15 +152,20 @@ def measure_landscape(state: State, options: argparse.Namespace) -> dict[str, An
     from resnet_viz.lab import experiments
 
     started = time.perf_counter()
-    ticks = np.linspace(-1, 1, int(options.grid)) * read_range(options.range)
+    side = int(options.grid)
+    ticks = np.linspace(-1, 1, side) * read_range(options.range) if side > 1 else np.zeros(1)
     directions = experiments.make_directions(state, state.seed)
     loss = experiments.measure_landscape_rows(state, directions, ticks, ticks, "train", options.statistics)
     seconds = time.perf_counter() - started
     centre = experiments.measure_landscape_rows(state, directions, [0.0], [0.0], "train", options.statistics)[0, 0]
-    finite = [[float(value) if np.isfinite(value) else None for value in row] for row in loss]
-    return {"loss": finite, "ticks": ticks.tolist(), "centre_loss": float(centre),
-            "net_loss": experiments.measure_landscape_point(state, directions, 0.0, 0.0, "train", options.statistics),
-            "seconds": seconds}
+    net = experiments.measure_landscape_point(state, directions, 0.0, 0.0, "train", options.statistics)
+    return {"loss": [[write_finite(value) for value in row] for row in loss.tolist()], "ticks": ticks.tolist(),
+            "centre_loss": write_finite(float(centre)), "net_loss": write_finite(net), "seconds": seconds}
+
+
+def write_finite(value: float) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return value if math.isfinite(value) else None
 
 
 # ---------------------------------------------------------------------------------------------------- a picture
@@ -171,7 +181,7 @@ def measure_brought(options: argparse.Namespace) -> dict[str, Any]:
     check_brought(options)
     from resnet_viz.lab import experiments
 
-    picture = experiments.decode_picture(read_bytes(options.picture))
+    picture = experiments.decode_picture(read_bytes(options.picture), options.picture)
     model = load_model(options.net, options.weights or "download")
     if model.random:
         print(_("**Random weights.** Nobody trained this net: its answers and its maps say nothing about the "

@@ -16,6 +16,7 @@ from resnet_viz.text import _
 
 SHORTCUT, BRANCH = "#00865F", "#9C5B8B"  # a contrast of 3 on white and on the dark theme
 DIVERGING = [[0, "#D55E00"], [0.5, "#F4F4F4"], [1, "#0072B2"]]
+SCALE = {"orientation": "h", "thickness": 10, "nticks": 5, "y": -0.02, "yanchor": "top", "len": 0.6}
 MARKS = ("diamond", "cross")  # of second opinions
 INK = "#3A3A3A"  # of a digit's outline: always on the map's own light ground
 NOISE = 0.1  # where ΔF is smaller than this part of the largest credit, an error in per cent of ΔF says nothing
@@ -138,18 +139,18 @@ def draw_maps(names: list[str], maps: list[np.ndarray], picture: np.ndarray) -> 
                        hovertemplate="%{z:.0f}<extra></extra>")
     for i, found in enumerate(maps, start=2):
         figure.add_heatmap(z=found[0], zmin=-limit, zmax=limit, colorscale=DIVERGING, showscale=i == 2, row=1, col=i,
-                           colorbar={"thickness": 10, "nticks": 5}, hovertemplate="%{z:.4f}<extra></extra>")
+                           colorbar=SCALE, hovertemplate="%{z:.4f}<extra></extra>")
         figure.add_contour(z=picture[0], contours={"start": 8, "end": 8, "coloring": "lines"}, showscale=False, row=1,
                            col=i, hoverinfo="skip", line={"width": 2}, colorscale=[[0, INK], [1, INK]])
-    return _finish_pictures(figure, 1 + len(maps), 300)
+    return _finish_pictures(figure, 1 + len(maps), 330)
 
 
 def _finish_pictures(figure: go.Figure, count: int, height: int) -> go.Figure:
     for i in range(1, count + 1):
         figure.update_xaxes(visible=False, constrain="domain", row=1, col=i)
         figure.update_yaxes(visible=False, autorange="reversed", scaleanchor=f"x{i if i > 1 else ''}", constrain="domain",
-                            row=1, col=i)
-    return finish_figure(figure, height).update_layout(margin={"t": 40})
+                            constraintoward="top", row=1, col=i)
+    return finish_figure(figure, height).update_layout(margin={"t": 56, "b": 40})
 
 
 def draw_points(names: list[str], maps: list[np.ndarray]) -> go.Figure:
@@ -160,7 +161,8 @@ def draw_points(names: list[str], maps: list[np.ndarray]) -> go.Figure:
         figure.add_bar(x=["x₁", "x₂"], y=found.ravel(), name=name, marker={"color": colour, "pattern": pattern},
                        hovertemplate="%{y:.3f}")
     figure.update_yaxes(title=_("Credit, logits"), zeroline=True)
-    return finish_figure(figure, 280)
+    figure.update_layout(legend={"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom"})
+    return finish_figure(figure, 320).update_layout(margin={"t": 30, "b": 60})
 
 
 def list_maps(names: list[str], maps: list[np.ndarray]) -> list[dict[str, object]]:
@@ -176,14 +178,14 @@ def draw_brought(picture: np.ndarray, found: np.ndarray | None) -> go.Figure:
     if found is None:
         figure = make_subplots(1, 1)
         figure.add_trace(go.Image(source=_encode(picture), hoverinfo="skip"), row=1, col=1)
-        return _finish_pictures(figure, 1, 240)
+        return _finish_pictures(figure, 1, 300)
     figure = make_subplots(1, 2, subplot_titles=[_("The picture"), _("Where the credit is")], horizontal_spacing=0.03)
     limit = max(1e-12, float(np.percentile(np.abs(found), BITE)))
     grey = np.repeat((picture @ (0.299, 0.587, 0.114)).astype(np.uint8)[..., None], 3, axis=2)
     for i, pixels in enumerate((picture, grey), start=1):
         figure.add_trace(go.Image(source=_encode(pixels), hoverinfo="skip"), row=1, col=i)
     figure.add_heatmap(z=found, zmin=-limit, zmax=limit, colorscale=DIVERGING, opacity=0.65, row=1, col=2,
-                       colorbar={"thickness": 10, "nticks": 5}, hovertemplate="%{z:.3g}<extra></extra>")
+                       colorbar=SCALE, hovertemplate="%{z:.3g}<extra></extra>")
     return _finish_pictures(figure, 2, 380)
 
 

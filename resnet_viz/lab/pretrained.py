@@ -75,7 +75,7 @@ class Pretrained:
         return getattr(self.module, f"layer{stage + 1}")[-1]
 
 
-def decode_picture(data: bytes) -> np.ndarray:
+def decode_picture(data: bytes, name: str = "") -> np.ndarray:
     """A PNG or JPEG as the nets see it: (224, 224, 3) uint8, RGB, its short side made 256 and the middle cut out.
 
     Raises `ConfigError` for any other content, more than 10 MB or 20 megapixels (before anything is decoded), or a
@@ -94,7 +94,7 @@ def decode_picture(data: bytes) -> np.ndarray:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         _refuse_pixels("so many pixels")
     except Exception as error:  # a broken file can fail in any of a decoder's ways
-        raise ConfigError("picture", type(error).__name__, N_("a whole PNG or JPEG picture")) from None
+        raise ConfigError("picture", name or type(error).__name__, N_("a whole PNG or JPEG picture")) from None
     return np.array(T.center_crop(T.resize(image, [SIDE], antialias=True), [CROP]))
 
 
@@ -190,8 +190,9 @@ def fetch_weights(name: str, note: str) -> str:
     check_pretrained(name)
 
     def tell(done: int, size: int | None) -> None:
-        with open(note, "r+", encoding="ascii") as file:  # an OSError where it has been removed
-            file.write(f"{done} {size or 0}")
+        if os.path.isdir(os.path.dirname(note)):  # else whoever waits does so on another machine
+            with open(note, "r+", encoding="ascii") as file:  # an OSError where it has been removed
+                file.write(f"{done} {size or 0}")
 
     return download_weights(models.get_model_weights(name).IMAGENET1K_V1.url, tell)
 

@@ -18,7 +18,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.credit import draw_brought, draw_credit, find_reach, is_noise, list_credits, list_maps
-from resnet_viz.records import PRETRAINED, ConfigError, CreditResult, PictureCredit
+from resnet_viz.records import N_, PRETRAINED, ConfigError, CreditResult, PictureCredit
 from resnet_viz.text import _, sentence
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.crediting import KEY, NONE, PICTURE_STAGES, choose, get_asked, label_maps, label_methods
@@ -30,15 +30,22 @@ MEGABYTES = {"resnet18": 45, "resnet34": 83, "resnet50": 98}  # of torchvision's
 STEPS, WINDOW = 20, 32  # from black to the picture; pixels a side of what occlusion hides
 LARGE = 0.1  # a completeness error that a reader is told of
 
+_mend_uploads = st.components.v2.component(
+    "resnet_viz_upload",
+    js=(Path(__file__).parents[2] / "assets" / "upload.js").read_text(encoding="utf-8"),
+    isolate_styles=False,
+)
+
 
 def show_brought() -> None:
     """The whole section."""
     st.header(_("A large net on a picture of yours"), anchor=False)
     st.markdown(_("torchvision’s ResNets, made for ImageNet’s 1000 classes. The picture goes to the server’s memory, is "
                   "looked at there, and is not kept; a link does not carry it."))
+    _mend_uploads(key=KEY + "upload", data={"text": {"choose": _("Choose a file"), "limit": _("{high} MB at most")}})
     left, right = st.columns(2, gap="medium")
     with left:
-        upload = st.file_uploader(_("A picture, PNG or JPEG"), ["png", "jpg", "jpeg"], key=KEY + "picture.file",
+        upload = st.file_uploader(_("A picture, PNG or JPEG"), ["png", "jpg", "jpeg"], key=KEY + "picture-file",
                                   max_upload_size=MAX_PICTURE)
     with right:
         with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -64,8 +71,10 @@ def show_brought() -> None:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def decode(name: str, _upload: UploadedFile) -> np.ndarray:
-    """A picture as the nets see it, decoded on a worker; `name` is its hash."""
-    return hub.call(hub.demonstrate("decode_picture", _upload.getvalue()))
+    """A picture as the nets see it, decoded on a worker; `name` is its hash. Raises `ConfigError`."""
+    if _upload.size > MAX_PICTURE * 2**20:  # the browser holds such a file back, but need not
+        raise ConfigError("picture", _upload.name, N_("a file of {high} MB at most"), high=MAX_PICTURE)
+    return hub.call(hub.demonstrate("decode_picture", _upload.getvalue(), _upload.name))
 
 
 @st.cache_data(show_spinner=False)
@@ -84,7 +93,7 @@ def take_weights() -> tuple[str | None, str]:
     if asked.picture_weights == "download":
         return show_download(asked.picture_net), ""
     upload = st.file_uploader(_("The weights: .safetensors, or a state dict"), ["safetensors", "pth", "pt", "bin"],
-                              key=KEY + "weights.file", max_upload_size=MAX_WEIGHTS)
+                              key=KEY + "weights-file", max_upload_size=MAX_WEIGHTS)
     return (None, "") if upload is None else (keep_file(upload), upload.name)
 
 
@@ -198,14 +207,25 @@ def show_results(picture: np.ndarray, job: Job) -> None:
 
 
 def show_seen(picture: np.ndarray, seen: PictureCredit) -> None:
-    """The five likeliest classes, and the map."""
-    asked = get_asked()
-    st.markdown(f"**{_('What the net says')}**")
+    """The five likeliest classes, and beside them the map."""
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        show_classes(seen)
+    with right:
+        show_credit_map(picture, seen)
+
+
+def show_classes(seen: PictureCredit) -> None:
+    st.subheader(_("What the net says"), anchor=False)
+    heads = " | ".join([_("Class"), _("Probability")])
     lines = [f"| {name} | {100 * share:.1f} % |" for name, share in seen.probabilities]
-    st.markdown("\n".join([f"| {_('Class')} | {_('Probability')} |", "|:--|--:|", *lines]))
+    st.markdown("\n".join([f"| {heads} |", "|:--|--:|", *lines]))
     if seen.random:
         st.caption(_("From random weights: an answer without meaning."))
-    best, share = seen.probabilities[0]
+
+
+def show_credit_map(picture: np.ndarray, seen: PictureCredit) -> None:
+    asked, (best, share) = get_asked(), seen.probabilities[0]
     alt = _("The picture, and the credit of its pixels for “{name}” by {method}. The net’s first answer: {best}, "
             "{share} %.").format(name=seen.target_name, method=label_maps()[asked.picture_map], best=best,
                                  share=f"{100 * share:.1f}")
@@ -217,7 +237,7 @@ def show_seen(picture: np.ndarray, seen: PictureCredit) -> None:
 def show_bars(result: CreditResult) -> None:
     """Shortcut and branch of every block, and how far they are from adding up."""
     asked, words = get_asked(), label_methods()
-    st.markdown(f"**{_('Shortcut or branch, block by block')}**")
+    st.subheader(_("Shortcut or branch, block by block"), anchor=False)
     alt = _("{method}: the shortcut has more credit than the branch in {count} of {blocks} blocks.").format(
         method=words[asked.picture_method], count=int((result.shortcut > result.branch).sum()), blocks=len(result.branch))
     show_chart(draw_credit(result, {}, find_reach([result])), "brought-blocks", alt,

@@ -213,8 +213,10 @@ def show_completeness(subject: Subject, results: list[dict[str, CreditResult]]) 
 
 def write_error(result: CreditResult) -> str:
     """The largest of the blocks' completeness errors, in per cent; none where there is nothing to divide up."""
-    error = float(result.completeness_error.max())
-    return "–" if is_constant(result) or not math.isfinite(error) else f"{100 * error:.2g} %"
+    error = 100 * float(result.completeness_error.max())
+    if is_constant(result) or not math.isfinite(error):
+        return "–"
+    return f"{error:.0f} %" if error >= 10 else f"{error:.2g} %"
 
 
 def tell_errors(rows: list[tuple[str, str, CreditResult]]) -> list[str]:
