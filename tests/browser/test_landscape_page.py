@@ -1,0 +1,71 @@
+"""The page of the loss landscape in Chromium: grids that grow finer, cancelled and gone on with; a surface in WebGL."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+PATIENCE = 60_000  # ms; the machine may be busy
+SMALL = "depth=8&width=16&at=30&steps=30&finest=9&part=test"
+CONV = "family=conv&shortcut=zero-pad&norm=batch&depth=8&width=3&at=12&steps=12&finest=9&part=test"
+
+
+def open_page(page: Page, url: str, query: str, done: str) -> None:
+    """The page, once the finest grid is there."""
+    page.goto(f"{url}/landscape?{query}")
+    expect(page.get_by_text(done).first).to_be_visible(timeout=PATIENCE)
+
+
+def choose(page: Page, name: str) -> None:
+    page.get_by_role("radio", name=name, exact=True).first.click()
+
+
+def test_contours_then_a_surface_that_webgl_draws(page: Page, server) -> None:
+    """Both twins, each with its net, its trajectory, and pixels that are not all alike."""
+    open_page(page, server.url, f"{SMALL}&lang=en", "White line: the trajectory")
+    for i in (1, 2):
+        chart = page.locator(f".st-key-landscape-{i} .js-plotly-plot")
+        expect(chart.locator(".contourfill path").first).to_be_attached(timeout=PATIENCE)
+        expect(chart.locator(".scatterlayer .trace")).not_to_have_count(0)
+    choose(page, "Surface")
+    for i in (1, 2):
+        canvas = page.locator(f".st-key-landscape-{i} .gl-container canvas").first
+        expect(canvas).to_be_visible(timeout=PATIENCE)
+        canvas.scroll_into_view_if_needed()
+    page.wait_for_function("""() => [1, 2].every(i => {
+        const plot = document.querySelector(`.st-key-landscape-${i} .js-plotly-plot`);
+        const gl = plot?._fullLayout?.scene?._scene?.glplot?.gl;
+        if (!gl) return false;
+        plot._fullLayout.scene._scene.glplot.redraw();
+        const pixels = new Uint8Array(4 * gl.drawingBufferWidth * gl.drawingBufferHeight);
+        gl.readPixels(0, 0, gl.drawingBufferWidth, gl.drawingBufferHeight, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+        return new Set(new Uint32Array(pixels.buffer)).size > 50;
+    })""", timeout=PATIENCE)
+    assert "view=surface" in page.url
+    assert not page.errors
+
+
+def test_cancelled_and_gone_on_with(page: Page, server) -> None:
+    """What is there stays on screen; the rest comes at a button."""
+    page.goto(f"{server.url}/landscape?lang=en&depth=20&at=20&steps=20&finest=33&plane_seed=7")
+    page.locator(".st-key-cancel button:visible").first.click(timeout=PATIENCE)
+    expect(page.get_by_text("Stopped: what is there stays.")).to_be_visible(timeout=PATIENCE)
+    page.locator(".st-key-go_on button:visible").first.click()
+    expect(page.get_by_text("5×5 points.").first).to_be_visible(timeout=PATIENCE)
+    page.locator(".st-key-cancel button:visible").first.click(timeout=PATIENCE)
+    expect(page.get_by_text("Stopped: what is there stays.")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".st-key-landscape-2 .js-plotly-plot")).to_be_visible()
+    assert not page.errors
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    done = {"en": "9×9 points.", "zh_CN": "9×9 个点。"}[language]
+    view = "contours" if width == 390 else "surface"
+    open_page(page, server.url, f"{CONV}&way=0&view={view}&lang={language}", done)
+    expect(page.locator(".st-key-cancel")).to_have_count(0, timeout=PATIENCE)
+    assert not find_faults(page)
+    assert not page.errors
