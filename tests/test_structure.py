@@ -33,7 +33,7 @@ ALLOWED = {
 LAZY = {("engine/tasks.py", "lab")}  # named on the server, imported on a worker
 ONLY_IN = {"torch": {"lab"}, "captum": {"lab"}, "sklearn": {"lab"}, "safetensors": {"lab"}, "streamlit": {"ui"},
            "distributed": {"engine"}, "dask": {"engine"}, "asyncio": {"engine", "ui"},
-           "sqlalchemy": {"store"}, "alembic": {"store"}, "psycopg": {"store"}, "pyarrow": {"store"}}
+           "sqlalchemy": {"store"}, "alembic": {"store"}, "psycopg": {"store"}, "pyarrow": {"store", "export"}}
 # Middle modules of lab know the nets, not each other; `experiments` composes them.
 LAB = {"datasets": set(), "nets": set(), "dense": {"nets"}, "train": {"nets", "dense"}, "probes": {"nets", "datasets"},
        "surgery": {"nets", "datasets"}, "weights": {"nets"}, "glass": {"nets"}, "dimensions": {"nets"},

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from resnet_viz.engine.race import Race
 from resnet_viz.text import _
+from resnet_viz.ui.exporting import show_export_race
 from resnet_viz.ui.session import act
 
 
-def show_bar(race: Race, shared: dict[str, str]) -> None:
-    """One obvious button, and the rest. `shared` are the parameters of a link to the same race."""
+def show_bar(race: Race, shared: dict[str, str], names: Sequence[str]) -> None:
+    """One obvious button, and the rest. `shared` are the parameters of a link to the same race, `names` its lanes'."""
     running = race.state == "running"
     over = race.state == "diverged" or (race.state == "finished" and race.step >= race.config.steps)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -30,6 +32,7 @@ def show_bar(race: Race, shared: dict[str, str]) -> None:
                   help=_("Other initial weights, and another order of the batches"))
         show_rewind(race)
         show_share(shared, race)
+        show_export_race(race, names)
 
 
 def step_once(race_id: str) -> None:

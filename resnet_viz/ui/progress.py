@@ -45,7 +45,6 @@ def watch_job(job: Job, name: str, show: Callable[[Job], None]) -> None:
     if job.state != "running":
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.done / len(job.calls), text=_("Measuring: {done} of {total}").format(
-            done=job.done, total=len(job.calls)))
+        st.progress(job.done / job.total, text=_("Measuring: {done} of {total}").format(done=job.done, total=job.total))
         st.button(_("Cancel"), key=f"{name}.cancel", on_click=hub.loop.call_soon_threadsafe, args=(job.cancel,))
     show(job)

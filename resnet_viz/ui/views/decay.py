@@ -52,9 +52,9 @@ def show_page() -> None:
     defaults = {"lambdas": write_lambdas(LAMBDAS), "kind": "both"}
     shared = write_url(write_query(settings, DECAY_BASE) | {name: own[name] for name in own if own[name] != defaults[name]},
                        race)
-    with bar:
-        show_bar(race, shared)
     names = name_lanes(race.config)
+    with bar:
+        show_bar(race, shared, names)
     looks = [Look(name, i % len(lambdas), not lane.net.residual)
              for i, (name, lane) in enumerate(zip(names, race.config.lanes, strict=True))]
     show_board("decay.board", f"/feed/{race.id}?token={race.token}", looks, get_language(), race.state, CHARTS,

@@ -26,10 +26,10 @@ def show_page() -> None:
     follow_widgets(race)
     settings = read_race(race.config)
     shared = write_url(write_query(settings), race)
-    with bar:
-        show_bar(race, shared)
-        show_toggles(race)
     names = name_lanes(settings, [lane.net.residual for lane in race.lanes_now()])
+    with bar:
+        show_bar(race, shared, names)
+        show_toggles(race)
     show_board("board", f"/feed/{race.id}?token={race.token}", [Look(name, i) for i, name in enumerate(names)],
                get_language(), race.state)
     lesson.show_lesson(race.config.dataset)

@@ -1,0 +1,187 @@
+"""Taking a run home: its config, script, weights, frames and report. One place, the same on every page that has nets.
+
+Nothing is computed before it is asked for: the files are made when their button is pressed, and the frames, which a live
+race does not keep, when somebody wants the whole run. It is then trained once more, to the same bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import streamlit as st
+
+from resnet_viz.engine.hub import hub
+from resnet_viz.engine.jobs import Job
+from resnet_viz.engine.race import Race
+from resnet_viz.engine.replay import LaneReplay
+from resnet_viz.export.frames import join_frames, make_table, write_csv, write_parquet
+from resnet_viz.export.report import LaneReport, make_report
+from resnet_viz.export.script import make_script
+from resnet_viz.records import WEIGHT_OPERATIONS, Operation, RaceConfig, State
+from resnet_viz.text import _, get_language, use_language
+from resnet_viz.ui.controls import label_fields, label_options
+from resnet_viz.ui.progress import follow_job
+
+PARQUET = "application/vnd.apache.parquet"
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """What is taken home: the lanes of `config` by their `names`, after `steps` steps, and `operations` on each of them.
+
+    `states` brings the lanes' states, of which the weights are saved; None where the run is known by its config alone.
+    """
+
+    config: RaceConfig
+    names: Sequence[str]
+    steps: int
+    states: Callable[[], Sequence[State]] | None = None
+    operations: Sequence[Sequence[Operation]] = ()
+    recompute: bool = False
+
+    def operations_of(self, lane: int) -> tuple[Operation, ...]:
+        return tuple(self.operations[lane]) if self.operations else ()
+
+
+def show_export(take: Callable[[], Taken], key: str = "export") -> None:
+    """A button that opens what can be taken home. `take` says what that is, when a file is asked for."""
+    with st.popover(_("Take it home"), icon=":material/download:", key=key):
+        show_files(take, key)
+
+
+@st.fragment
+def show_files(take: Callable[[], Taken], key: str) -> None:
+    taken, lane = take(), 0
+    if len(taken.names) > 1:
+        lane = st.selectbox(_("Net"), range(len(taken.names)), format_func=lambda i: taken.names[i], key=f"{key}.lane")
+    st.markdown(_("**This net**, as it stands when you press"))
+    with st.container(horizontal=True, gap="small"):
+        show_file(_("PyTorch script"), lambda: write_script(take(), lane), f"net{lane}.py", "text/x-python",
+                  f"{key}.script",
+                  _("Trains the net again without this app, to the same bits, in under 120 lines that can be read."))
+        if taken.states is not None:
+            show_file(_("Weights"), lambda: save_weights(take(), lane), f"net{lane}.safetensors",
+                      "application/octet-stream", f"{key}.weights", _("safetensors: names, shapes and numbers."))
+    st.markdown(_("**The whole run**"))
+    show_file(_("Config (JSON)"), lambda: write_config(take().config), "race.json", "application/json", f"{key}.config",
+              _("All that determines the numbers. “python -m resnet_viz export --config” reads it."))
+    show_whole(take, lane, key)
+
+
+def show_file(label: str, make: Callable[[], Any], name: str, mime: str, key: str, words: str | None = None) -> None:
+    """A button that makes a file when it is pressed, in the session's language."""
+    language = get_language()
+
+    def make_in_language() -> Any:
+        use_language(language)
+        return make()
+
+    st.download_button(label, make_in_language, f"resnet-viz-{name}", mime, key=key, help=words, icon=":material/download:",
+                       on_click="ignore")
+
+
+def show_whole(take: Callable[[], Taken], lane: int, key: str) -> None:
+    """Report and frames, of which a race keeps the newest only: the run is trained once more for them."""
+    taken: Taken | None = st.session_state.get(f"{key}.taken")
+    fits = taken is not None and taken.config.until(taken.steps) == take().config.until(taken.steps)
+    job = hub.jobs.get(name_job(taken)) if fits else None
+    if job is None or job.state != "running":
+        st.caption(_("A live race does not keep every frame. For the report and the frames it is trained once more in the "
+                     "background, to the same bits."))
+        st.button(_("Prepare report and frames"), key=f"{key}.prepare", icon=":material/replay:",
+                  on_click=prepare, args=(take, key))
+    if job is not None:
+        follow_job(name_job(taken), f"{key}.replay", lambda job: show_replayed(taken, lane, job, key))
+
+
+def prepare(take: Callable[[], Taken], key: str) -> None:
+    """Train what is to be taken once more; a race that has not begun has nothing to show."""
+    taken = take()
+    if taken.steps == 0:
+        st.toast(_("Nothing has been trained yet: press Play first."))
+        return
+    st.session_state[f"{key}.taken"] = taken
+    hub.call(hub.replay(taken.config.until(taken.steps), taken.steps))
+
+
+def name_job(taken: Taken) -> tuple:
+    return "replay", taken.config.until(taken.steps), taken.steps
+
+
+def show_replayed(taken: Taken, lane: int, job: Job, key: str) -> None:
+    if job.state != "done":
+        return
+    st.markdown(_("After {steps} steps:").format(steps=f"{taken.steps:,}"))
+    with st.container(horizontal=True, gap="small"):
+        show_file(_("Report (HTML)"), lambda: write_report(taken, job.results), "report.html", "text/html", f"{key}.report",
+                  _("Figures, numbers, settings and scripts on one page that opens without a network."))
+        for name, write, mime in (("csv", write_csv, "text/csv"), ("parquet", write_parquet, PARQUET)):
+            label = _("Frames ({format})").format(format={"csv": "CSV", "parquet": "Parquet"}[name])
+            show_file(label, lambda write=write: write(make_frames(taken, job.results)), f"frames.{name}", mime,
+                      f"{key}.{name}", _("A row per step and net: loss, accuracy, the gradient of every layer."))
+        if taken.states is None:
+            show_file(_("Weights"), lambda: job.results[lane].weights, f"net{lane}.safetensors",
+                      "application/octet-stream", f"{key}.weights", _("safetensors: names, shapes and numbers."))
+
+
+# ---------------------------------------------------------------------------------------------------- the files
+
+
+def write_config(config: RaceConfig) -> str:
+    return json.dumps(json.loads(config.to_json()), indent=1, ensure_ascii=False) + "\n"
+
+
+def write_script(taken: Taken, lane: int) -> str:
+    """Of a race that has not begun: the run that it is set to."""
+    return make_script(taken.config, lane, taken.steps or None, taken.operations_of(lane), taken.recompute)
+
+
+def save_weights(taken: Taken, lane: int) -> bytes:
+    """The lane's weights, those operated on among them. A dropped branch or a cut shortcut is no weight."""
+    state = taken.states()[lane]
+    operations = [item for item in taken.operations_of(lane) if item.kind in WEIGHT_OPERATIONS]
+    if operations:
+        state = hub.call(hub.run("edit_state", state, operations))
+    settings = dataclasses.asdict(state.lane.net) | dataclasses.asdict(state.lane.train)
+    settings |= {"dataset": state.dataset, "seed": state.seed, "steps": max(state.step, 1)}
+    return hub.call(hub.run("save_weights", state, settings))
+
+
+def make_frames(taken: Taken, replays: Sequence[LaneReplay]) -> Any:
+    return make_table([join_frames(replay.frames) for replay in replays], taken.names)
+
+
+def write_report(taken: Taken, replays: Sequence[LaneReplay]) -> str:
+    lanes = []
+    for i, (name, replay) in enumerate(zip(taken.names, replays, strict=True)):
+        operations, result = taken.operations_of(i), None
+        if operations and taken.states is not None:
+            arguments = (operations, taken.recompute and taken.config.lanes[i].net.norm == "batch")
+            result = hub.call(hub.run("measure_operation", taken.states()[i], *arguments))
+        lanes.append(LaneReport(name, join_frames(replay.frames), replay.ends, operations, taken.recompute, result))
+    return make_report(replace(taken.config.until(taken.steps), steps=taken.steps), lanes, taken.steps,
+                       label_fields() | label_options())
+
+
+# ---------------------------------------------------------------------------------------------------- where it comes from
+
+
+def take_race(race: Race, names: Sequence[str]) -> Taken:
+    """A live race as it stands."""
+    step = race.step
+    return Taken(race.config, names, step, lambda: hub.call(race.take_states(step)))
+
+
+def show_export_race(race: Race, names: Sequence[str], key: str = "export") -> None:
+    """What can be taken home of a live race, at the step where it stands when a file is asked for."""
+    show_export(lambda: take_race(race, names), key)
+
+
+def show_export_run(config: RaceConfig, name: str = "", key: str = "export.run") -> None:
+    """What can be taken home of one run of a sweep: a race of one lane, known by its config."""
+    taken = Taken(config, [name or _("This net")], config.steps)
+    show_export(lambda: taken, key)
