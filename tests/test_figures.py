@@ -202,7 +202,7 @@ def test_a_picture_passes_layer_by_layer() -> None:
     assert "layer1.0.conv1" in still and "64×56×56 → 64×56×56 = 200,704 numbers" in still
     told = passing.describe_steps(net)
     assert told[0] == "The picture: 3×224×224 = 150,528 numbers"
-    assert told[36] == "fc · fc 1000 · layer 34 of 34: 512×1×1 → 1000 = 1,000 numbers"
+    assert told[36] == "fc · fc 1000 · layer 34 of 34 · 512×1×1 → 1000 = 1,000 numbers"
     assert [f"layer {k} of 34" in "\n".join(told) for k in range(36)] == [False] + [True] * 34 + [False]
     assert passing.label_steps(net)[1] == "1/36 · 64×112×112"
 

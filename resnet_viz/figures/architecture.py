@@ -59,9 +59,9 @@ def is_drawn(layer: Layer) -> bool:
     return layer.counted or (layer.kind == "pool" and layer.kernel > 1)
 
 
-def plan_drawing(net: Architecture, most: int = MANY) -> Drawing:
-    """Every layer that is drawn; of more than `most`, equal blocks in a row but once."""
-    long = sum(map(is_drawn, net.layers)) > most
+def plan_drawing(net: Architecture) -> Drawing:
+    """Every layer that is drawn; of more than `MANY`, equal blocks in a row but once."""
+    long = sum(map(is_drawn, net.layers)) > MANY
     groups = [list(group) for _key, group in itertools.groupby(
         enumerate(net.blocks), lambda item: describe_block(net, item[1]) if long else item[0])]
     blocks = tuple((group[0][1], len(group)) for group in groups)
@@ -219,7 +219,7 @@ def _draw_boxes(figure: go.Figure, column: int, drawing: Drawing, sides: list[in
     boxes, rows = drawing.boxes, [box.row for box in drawing.boxes]
     gaps = [(a + HIGH / 2, b - HIGH / 2, None) for a, b in itertools.pairwise(rows)]
     figure.add_scatter(x=[column] * 3 * len(gaps), y=[y for gap in gaps for y in gap], mode="lines", hoverinfo="skip",
-                       line={"color": LINE, "width": 1.5}, showlegend=False)
+                       line={"color": LINE, "width": 1.5, "simplify": False}, showlegend=False)
     colours = [BANDS[sides.index(measure_side(box.layer)) % len(BANDS)] if box.layer.counted else LINE for box in boxes]
     figure.add_bar(orientation="h", name=name_net(drawing.net.name), base=[column - HALF] * len(boxes),
                    x=[2 * HALF] * len(boxes), y=rows, width=HIGH, marker={"color": colours, "line": {"width": 0}},

@@ -11,7 +11,6 @@ from resnet_viz.figures.architecture import BANDS, Box, label_layer, plan_drawin
 from resnet_viz.records import Architecture
 from resnet_viz.text import _
 
-MANY_STEPS = 160  # layers, beyond which equal blocks in a row are passed but once
 STRIP = 130  # pixels, the height of the largest picture
 SECONDS, BEATS = 20.0, (0.15, 0.5)  # of the whole way, where a layer is lit no shorter and no longer than BEATS
 
@@ -40,8 +39,8 @@ STYLE = """<style>
 
 
 def list_steps(net: Architecture) -> list[Box]:
-    """The layers that a picture passes, one by one."""
-    return list(plan_drawing(net, MANY_STEPS).boxes)
+    """The layers that a picture passes, one by one: those that are drawn."""
+    return list(plan_drawing(net).boxes)
 
 
 def list_shapes(net: Architecture) -> list[tuple[int, ...]]:
@@ -60,7 +59,7 @@ def describe_steps(net: Architecture) -> list[str]:
     shapes = list_shapes(net)
     told = [_("The picture: {shape}").format(shape=write_shape(net.input))]
     for box, before in zip(list_steps(net), shapes, strict=False):
-        told.append(f"{box.layer.name} · {label_layer(box.layer)} · {tell_number(net, box)}: "
+        told.append(f"{box.layer.name} · {label_layer(box.layer)} · {tell_number(net, box)} · "
                     f"{write_shape(before)} → {write_shape(box.layer.output)}")
     numbers = _("{count} numbers")
     return [f"{text} = {numbers.format(count=f'{math.prod(shape):,}')}" for text, shape in zip(told, shapes, strict=True)]

@@ -116,7 +116,7 @@ def show_choice() -> list[str]:
         st.session_state.setdefault(f"arch.net{i}", chosen[i] if i < len(chosen) else None)
         label = _("Net {number}").format(number=i + 1)
         names.append(st.selectbox(label, options, format_func=lambda name: name_net(name) if name else "–",
-                                  key=f"arch.net{i}"))
+                                  key=f"arch.net{i}", placeholder="–"))
     st.session_state["architecture.nets"] = names = [name for name in dict.fromkeys(names) if name]
     return names
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import streamlit as st
 
 from resnet_viz.engine.hub import hub
+from resnet_viz.engine.jobs import Call
 from resnet_viz.figures.architecture import COLUMN, MANY, draw_architectures, label_layer, name_net, write_shape
 from resnet_viz.figures.layers import count_parts, label_columns, list_rows, write_count, write_page, write_totals
-from resnet_viz.figures.passing import MANY_STEPS, draw_pass, label_steps
+from resnet_viz.figures.passing import draw_pass, label_steps
 from resnet_viz.records import Architecture, ConfigError, NetConfig
 from resnet_viz.text import _, call_in, get_language, sentence
 from resnet_viz.ui.bar import show_share
@@ -16,6 +19,7 @@ from resnet_viz.ui.charts import write_csv
 from resnet_viz.ui.choosing import DATA, MOST, OWN, read_step, read_url, show_choice, show_own, write_query
 from resnet_viz.ui.session import write_url
 
+POLL = 0.05  # seconds between two looks whether a net has come
 INK = {"light": "#1B2430", "dark": "#E6EBF0"}  # the theme's textColor
 # He et al. 2015 (1512.03385): multiply-adds of table 1 and fig. 3, parameters of table 6.
 PAPER = {"vgg19": 19.6e9, "plain18": 1.8e9, "resnet18": 1.8e9, "plain34": 3.6e9, "resnet34": 3.6e9, "resnet50": 3.8e9,
@@ -39,7 +43,8 @@ def show_page() -> None:
         st.info(_("Choose a net."))
         return
     shared = write_url(query := write_query(names, own, st.session_state["architecture.look"]))
-    nets = [trace(name, own if name == OWN else None) for name in names]
+    with st.spinner(_("Drawing …")):
+        nets = [trace(name, own if name == OWN else None) for name in names]
     show_figure(nets, shared)
     show_totals(nets)
     st.header(_("One net, layer by layer"), anchor=False)
@@ -52,10 +57,15 @@ def show_page() -> None:
 
 @st.cache_data(max_entries=128, show_spinner=False)
 def trace(name: str, own: NetConfig | None) -> Architecture:
-    """A net, layer by layer, from a worker."""
-    if own is None:
-        return hub.call(hub.demonstrate("trace_architecture", name))
-    return hub.call(hub.demonstrate("trace_net", own, DATA[own.family], OWN))
+    """A net, layer by layer, from a worker, which after a start of the server has to load PyTorch first."""
+    call = (Call("trace_architecture", None, (name,)) if own is None
+            else Call("trace_net", None, (own, DATA[own.family], OWN)))
+    job = hub.call(hub.start(("architecture", name, own), [call]))
+    while job.state == "running":
+        time.sleep(POLL)
+    if job.state != "done":
+        raise job.error or RuntimeError(job.state)
+    return job.results[0]
 
 
 # ---------------------------------------------------------------------------------------------------- the figure
@@ -181,9 +191,9 @@ def show_pass(net: Architecture, query: dict[str, str]) -> None:
     st.subheader(_("A picture passes"), anchor=False)
     st.markdown(_("What each layer hands on: as high as its picture (drawn by the square root), as wide as its channels "
                   "(by the logarithm). Shapes only: these nets are not trained."))
-    if net.counted_layers > MANY_STEPS:
+    if net.counted_layers > MANY:
         st.caption(_("In a net of more than {high} layers the picture passes equal blocks in a row but once.")
-                   .format(high=MANY_STEPS))
+                   .format(high=MANY))
     show_strip(net, query)
 
 
