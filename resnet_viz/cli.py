@@ -1,7 +1,7 @@
 """The command line: the same as in the app, without it. `train` one net, `operate` on one, `info` about one, the
 
 `architecture` of one that everybody knows; `sweep` a grid of settings; `credit`, `paths`, `gradients` and `landscape`
-say why it works.
+say why it works; `export` writes a file of a run to take home.
 
 Results are JSON on stdout (`--json`), progress and errors are on stderr. Exit code 2: something given cannot be used.
 """
@@ -17,6 +17,7 @@ import sys
 import time
 from typing import IO, Any
 
+from resnet_viz.cli_export import run_export
 from resnet_viz.cli_options import (
     EVENTS,
     SHAPE_OPTIONS,
@@ -56,7 +57,10 @@ def main(arguments: list[str] | None = None) -> int:
         runs |= dict.fromkeys(("credit", "paths", "gradients", "landscape"), run_why)
         runs["sweep"] = lambda options, _: run_sweep(options)
         brought = is_brought(options)
-        result = measure_brought(options) if brought else runs[options.command](options, read_options(options))
+        if options.command == "export":
+            result = run_export(options)
+        else:
+            result = measure_brought(options) if brought else runs[options.command](options, read_options(options))
     except ConfigError as error:
         print(sentence(error), file=sys.stderr)
         return 2

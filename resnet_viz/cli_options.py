@@ -40,9 +40,9 @@ def make_parser() -> argparse.ArgumentParser:
     operate = commands.add_parser("operate", help=_("train one net, operate on a block, and print what it did"),
                                   allow_abbrev=False)
     info = commands.add_parser("info", help=_("count a net’s parameters and multiply-adds"), allow_abbrev=False)
-    why, sweep = add_why(commands), add_sweep(commands)
+    why, sweep, export = add_why(commands), add_sweep(commands), add_export(commands)
     for name in ("dataset", *NET_SETTINGS, *TRAIN_SETTINGS, "steps", "seed"):
-        for command in (train, operate, sweep, *why):
+        for command in (train, operate, sweep, export, *why):
             add_setting(command, name)
         if name in NET_SETTINGS or name == "dataset":
             add_setting(info, name)
@@ -54,9 +54,9 @@ def make_parser() -> argparse.ArgumentParser:
     for command in (operate, *why):
         command.add_argument("--weights", metavar="FILE.safetensors", help=_("read the weights instead of training"))
     add_operation(operate)
-    for command in (train, operate, info, *why):
+    for command in (train, operate, info, export, *why):
         command.add_argument("--config", metavar="FILE.json", help=_("settings from a file; options override it"))
-    for command in (train, operate, info, sweep, *why, add_architecture(commands)):
+    for command in (train, operate, info, sweep, export, *why, add_architecture(commands)):
         command.add_argument("--json", action="store_true", help=_("print one JSON object"))
     return parser
 
@@ -67,6 +67,14 @@ def add_setting(command: argparse.ArgumentParser, name: str) -> None:
                              help=_("cut the shortcuts, keep the branches"))
     else:
         command.add_argument("--" + name.replace("_", "-"), dest=name, metavar=name.upper())
+
+
+def add_export(commands: Any) -> argparse.ArgumentParser:
+    command = commands.add_parser("export", help=_("one file of a run to take home"), allow_abbrev=False)
+    command.add_argument("--what", metavar="WHAT", help="script, report, frames, weights, config")
+    command.add_argument("--lane", metavar="K", help=_("the net of a file of several, counted from 0"))
+    command.add_argument("--output", metavar="FILE", help=_("the file to write; of frames .csv or .parquet"))
+    return command
 
 
 def add_architecture(commands: Any) -> argparse.ArgumentParser:

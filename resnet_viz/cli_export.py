@@ -1,0 +1,119 @@
+"""The command `export`: one file of a run to take home, as the app gives it: script, report, frames, weights or config."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from resnet_viz.cli_options import SETTINGS, parse_options, read_json, read_options
+from resnet_viz.export.frames import join_frames, make_table, write_csv, write_parquet
+from resnet_viz.export.report import LaneReport, make_report
+from resnet_viz.export.script import make_script
+from resnet_viz.records import N_, ConfigError, Frame, RaceConfig, State, parse_field
+from resnet_viz.sweeps import RACE_SETTINGS, list_settings, make_run
+from resnet_viz.text import _
+
+WHAT = ("script", "report", "frames", "weights", "config")
+WRITERS = {".csv": write_csv, ".parquet": write_parquet}
+SLICE = 50  # steps between two movements of the progress bar
+
+
+def run_export(options: argparse.Namespace) -> dict[str, Any]:
+    """Write the file. Everything that could be wrong is told before anything is trained."""
+    race = read_race(options)
+    if options.what not in WHAT:
+        raise ConfigError("what", options.what or "", N_("one of {allowed}"), allowed=", ".join(WHAT))
+    lane = read_lane(options.lane, len(race.lanes))
+    path = read_output(options)
+    content = make_content(options.what, race, lane, path)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return {"what": options.what, "output": str(path), "bytes": path.stat().st_size}
+
+
+def read_race(options: argparse.Namespace) -> RaceConfig:
+    """The race of the file, of one lane or several, or of the options alone."""
+    content = read_json(options.config) if options.config is not None else None
+    if not isinstance(content, dict) or not isinstance(content.get("lanes"), list) or len(content["lanes"]) < 2:
+        return make_run(read_options(options))
+    given = parse_options(options, SETTINGS)
+    for name, value in given.items():
+        if name not in RACE_SETTINGS:
+            raise ConfigError(name, value, N_("no value beside a file of several nets: it says what each of them has"))
+    return replace(RaceConfig.from_json(json.dumps(content)), **given)
+
+
+def read_lane(text: str | None, count: int) -> int | None:
+    lane = None if text is None else parse_field("seed", text)
+    if lane is not None and (not isinstance(lane, int) or not 0 <= lane < count):
+        raise ConfigError("lane", lane, N_("a whole number from {low} to {high}"), low=0, high=count - 1)
+    return lane
+
+
+def read_output(options: argparse.Namespace) -> Path:
+    """The file to write, which must be possible."""
+    name = options.output or ""
+    if options.what == "frames" and Path(name).suffix not in WRITERS:
+        raise ConfigError("output", name, N_("a file’s name that ends with .csv or .parquet, for frames"))
+    try:
+        with open(name, "ab"):
+            return Path(name)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError("output", name, N_("a file that can be written ({reason})"), reason=reason) from None
+
+
+def make_content(what: str, race: RaceConfig, lane: int | None, path: Path) -> str | bytes:
+    """What the file holds. Report and frames are of all lanes where none is chosen, script and weights of the first."""
+    if what == "config":
+        return json.dumps(json.loads(race.to_json()), indent=1, ensure_ascii=False) + "\n"
+    if what == "script":
+        return make_script(race, lane or 0)
+    from resnet_viz.lab import experiments
+
+    if what == "weights":
+        one = take_lane(race, lane or 0)
+        return experiments.save_weights(follow(one)[1], list_settings(one))
+    race = race if lane is None else take_lane(race, lane)
+    names = [name_lane(race, i) for i in range(len(race.lanes))]
+    runs = [follow(take_lane(race, i)) for i in range(len(race.lanes))]
+    if what == "frames":
+        return WRITERS[path.suffix](make_table([frame for frame, _state in runs], names))
+    lanes = [LaneReport(name, frame, experiments.finish(state)) for name, (frame, state) in zip(names, runs, strict=True)]
+    return make_report(race, lanes, race.steps)
+
+
+def take_lane(race: RaceConfig, lane: int) -> RaceConfig:
+    """The race with one of its lanes only, and with what was done to that one."""
+    return replace(race, lanes=(race.lanes[lane],),
+                   changes=tuple(replace(item, lane=0) for item in race.changes if item.lane == lane),
+                   edits=tuple(replace(item, lane=0) for item in race.edits if item.lane == lane))
+
+
+def name_lane(race: RaceConfig, lane: int) -> str:
+    """A net's name; with its number where another has the same."""
+    names = [_("Residual net") if one.net.residual else _("Plain net") for one in race.lanes]
+    return names[lane] if names.count(names[lane]) == 1 else f"{names[lane]} {lane}"
+
+
+def follow(race: RaceConfig) -> tuple[Frame, State]:
+    """Train a race of one lane to its end, with what was changed and edited on the way: all its frames as one."""
+    from tqdm import tqdm
+
+    from resnet_viz.lab import experiments
+
+    state, frames = experiments.make_state(race.lanes[0], race.dataset, race.seed), []
+    with tqdm(total=race.steps, unit="step", file=sys.stderr, dynamic_ncols=True) as bar:
+        while state.step < race.steps:
+            state = experiments.edit_state(state, race.edits_at(0, state.step))
+            stop = min([race.steps, state.step + SLICE, *race.stops_after(state.step)])
+            state, frame = experiments.advance(state, stop - state.step, race.lane_at(0, state.step))
+            frames.append(frame)
+            bar.update(len(frame))
+            if frame.diverged:
+                return join_frames(frames), state
+    state = replace(state, lane=race.lane_at(0, race.steps))
+    return join_frames(frames), experiments.edit_state(state, race.edits_at(0, race.steps))

@@ -1,0 +1,96 @@
+"""The report: one page, in either language, with what it needs inside; every number on it is the run's."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from resnet_viz.export.frames import join_frames
+from resnet_viz.export.report import LaneReport, make_report
+from resnet_viz.export.script import make_script
+from resnet_viz.figures.report import draw_blocks, draw_gradients, draw_heat, draw_learning, thin
+from resnet_viz.lab import experiments
+from resnet_viz.records import Change, Lane, NetConfig, RaceConfig, count_parameters
+from resnet_viz.text import use_language
+
+STEPS = 25
+NET = NetConfig(depth=8, width=(12,))
+RACE = RaceConfig(steps=STEPS, lanes=(Lane(replace(NET, skip=False)), Lane(NET)),
+                  changes=(Change(9, 1, "lr", 0.02),))
+
+
+@pytest.fixture(scope="module")
+def lanes() -> list[LaneReport]:
+    found = []
+    for i, name in enumerate(("plain <script>", "residual")):
+        state, frames = experiments.make_state(RACE.lanes[i], RACE.dataset, RACE.seed), []
+        for stop in (9, STEPS):
+            state, frame = experiments.advance(state, stop - state.step, RACE.lane_at(i, state.step))
+            frames.append(frame)
+        found.append(LaneReport(name, join_frames(frames), experiments.finish(state)))
+    return found
+
+
+class Reader(HTMLParser):
+    """Tags that are open, and what would be fetched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.fetched = [], []
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.fetched += [value for name, value in attrs if name in ("src", "href", "data")]
+        if tag not in ("meta", "br", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_the_page_is_whole_and_in_the_readers_language(lanes: list[LaneReport], language: str) -> None:
+    use_language(language)
+    page = make_report(RACE, lanes, STEPS)
+    script = make_script(RACE, 1, STEPS)
+    use_language("en")
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == [] and reader.fetched == []
+    assert f'<html lang="{language.replace("_", "-")}">' in page
+    heads = re.findall(r"<h2>(.*?)</h2>", page)
+    assert len(heads) == 8 and all(bool(re.search("[\u4e00-\u9fff]", head)) == (language == "zh_CN") for head in heads)
+    assert html.escape(script) in page and "plain <script>" not in page
+    for lane, part in zip(RACE.lanes, lanes, strict=True):
+        assert f"{count_parameters(lane.net, RACE.data):,}" in page
+        assert f"{100 * part.ends['test_accuracy']:.2f} %" in page and f"{part.ends['train_loss']:.4g}" in page
+    assert "lr = 0.02" in page
+
+
+def test_figures_hold_the_runs_numbers(lanes: list[LaneReport]) -> None:
+    runs, names = [part.run for part in lanes], [part.name for part in lanes]
+    loss = draw_learning(runs, names, "loss")
+    assert len(loss.data) == 4 and np.allclose(loss.data[2].y, runs[1].loss) and list(loss.data[3].x) == [0, 10, 20]
+    gradients = draw_gradients(runs, names)
+    assert np.allclose(gradients.data[3].y, runs[1].gradient[-1]) and gradients.layout.yaxis.type == "log"
+    heat = draw_heat(runs[1]).data[0]
+    assert np.allclose(heat.z, np.log10(runs[1].gradient).T)
+    share = draw_blocks(runs, names, "share")
+    assert [trace.name for trace in share.data] == ["residual, step 0", "residual, step 20"]  # the plain net has none
+    assert np.allclose(share.data[1].y, 100 * runs[1].share[-1])
+
+
+def test_long_curves_are_means_of_neighbours() -> None:
+    steps, values = thin(np.arange(1001), np.arange(1001) * 2.0)
+    assert len(steps) == 334 and steps[0] == 1.0 and values[0] == 2.0 and values[-1] == 1999.0
+
+
+def test_a_run_that_diverged_at_once_has_a_report() -> None:
+    race = RaceConfig(steps=3, lanes=(Lane(NetConfig(depth=4, width=(4,))),))
+    state, frame = experiments.advance(experiments.make_state(race.lanes[0], "digits", 0), 0)
+    page = make_report(race, [LaneReport("net", frame, experiments.finish(state))], 0)
+    assert "<figure>" not in page and "net" in page
