@@ -109,7 +109,8 @@ def add_means(figure: go.Figure, line: Line, scale: Scale, measure: Measure) -> 
     x, means, spreads = zip(*known, strict=True) if known else ((), (), ())
     colour, dash = COLOURS[line.colour % len(COLOURS)], DASHES[line.colour // len(COLOURS) % len(DASHES)]
     figure.add_scatter(
-        x=x, y=means, name=line.name, legendgroup=line.name, mode="lines+markers" if scale.numeric else "markers",
+        x=x, y=means, name=line.name, legendgroup=line.name, cliponaxis=False,
+        mode="lines+markers" if scale.numeric else "markers",
         line={"color": colour, "width": 2, "dash": dash},
         marker={"color": colour, "symbol": SYMBOLS[line.colour % len(SYMBOLS)], "size": 9},
         error_y={"array": np.nan_to_num(spreads), "color": colour, "thickness": 1.5, "width": 5},
@@ -124,7 +125,7 @@ def add_runs(figure: go.Figure, line: Line, scale: Scale, measure: Measure, dive
     symbol = "x" if diverged else SYMBOLS[line.colour % len(SYMBOLS)]
     figure.add_scatter(
         x=[place for place, _spot in found], y=[spot.value for _place, spot in found], mode="markers", name=line.name,
-        legendgroup=line.name, showlegend=False, customdata=[spot.seed for _place, spot in found],
+        legendgroup=line.name, showlegend=False, cliponaxis=False, customdata=[spot.seed for _place, spot in found],
         marker={"color": COLOURS[line.colour % len(COLOURS)], "symbol": symbol, "size": 10 if diverged else 6,
                 "opacity": 1 if diverged else 0.5},
         hovertemplate=words.format(net=line.name, seed="%{customdata}", value="%{y:.3g}" + measure.suffix)

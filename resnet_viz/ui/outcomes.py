@@ -14,7 +14,7 @@ from resnet_viz.records import DATASETS, N_, ConfigError
 from resnet_viz.sweeps import Run, RunResult, SweepConfig
 from resnet_viz.text import _
 from resnet_viz.ui.controls import label_fields
-from resnet_viz.ui.grid import name_lines, name_place, name_value
+from resnet_viz.ui.grid import name_lines, name_value
 
 MEASURES = ("train_error", "test_error", "train_loss", "test_loss")
 KINDS = ("lines", "map")
@@ -235,4 +235,5 @@ def _flatten(value: Any) -> Any:
 
 def describe_run(config: SweepConfig, run: Run) -> str:
     """Where a run is on the grid, in the reader's language."""
-    return _(", ").join(name_place(axis.name, value) for axis, value in zip(config.axes, run.place, strict=True))
+    return _(", ").join(name_lines(axis.name, axis.values)[axis.values.index(value)]
+                        for axis, value in zip(config.axes, run.place, strict=True))

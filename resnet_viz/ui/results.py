@@ -184,5 +184,5 @@ def show_runs(sweep: Sweep) -> None:
                        _("Why"): sentence(run.error) if run.error else ""})
     formats = {titles[name]: st.column_config.NumberColumn(format="%.1f %%" if name.endswith("error") else "%.4g")
                for name in MEASURES} | {_("Seconds"): st.column_config.NumberColumn(format="%.1f")}
-    st.dataframe(rows, column_config=formats, hide_index=True, key=KEY + "table",
+    st.dataframe(rows, column_config=formats, hide_index=True, key=KEY + "table", placeholder="–",
                  alt=_("A row per run: its place on the grid, its state, its errors and losses."))

@@ -23,13 +23,13 @@ def server(launch: Callable, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def click(page: Page, key: str) -> None:
-    page.locator(f".st-key-{key.replace('.', chr(92) + '.')} button:visible").first.click(timeout=PATIENCE)
+    page.locator(f".st-key-{key} button:visible").first.click(timeout=PATIENCE)
 
 
 def run_sweep(page: Page, url: str, query: str) -> None:
     page.goto(f"{url}/sweep?{query}")
-    click(page, "sweep.start")
-    expect(page.locator(".st-key-sweep\\.table")).to_be_visible(timeout=PATIENCE)
+    click(page, "sweep-start")
+    expect(page.locator(".st-key-sweep-table")).to_be_visible(timeout=PATIENCE)
     page.wait_for_function("() => /^(Done in|用时)/.test(document.querySelector('.rv-live')?.textContent ?? '')",
                            timeout=PATIENCE)
 
@@ -51,13 +51,13 @@ def test_points_appear_and_a_reload_finds_them(page: Page, server) -> None:
 
 def test_a_sweep_is_cancelled(page: Page, server) -> None:
     page.goto(f"{server.url}/sweep?vary=depth&depth=50%2C52&seeds=3&steps=5000&lang=en")
-    click(page, "sweep.start")
+    click(page, "sweep-start")
     bar = page.get_by_role("progressbar")
     expect(bar).to_be_visible(timeout=PATIENCE)
-    click(page, "sweep.cancel")
+    click(page, "sweep-cancel")
     expect(page.locator(".rv-live")).to_contain_text("Cancelled after", timeout=PATIENCE)
     expect(bar).to_have_count(0, timeout=PATIENCE)
-    expect(page.locator(".st-key-sweep\\.start button:visible").first).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator(".st-key-sweep-start button:visible").first).to_be_enabled(timeout=PATIENCE)
     assert not page.errors
 
 
@@ -71,11 +71,11 @@ def test_stored_runs_are_compared_and_raced_again(page: Page, server) -> None:
     for row in (1, 2):  # the header is the first; a row is 35 px high
         canvas.click(position={"x": 15, "y": 35 * row + 17})
     expect(page.locator("[class*='st-key-runs-points-loss'] .js-plotly-plot")).to_be_visible(timeout=PATIENCE)
-    expect(page.locator(".st-key-runs\\.race button:visible").first).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator(".st-key-runs-race button:visible").first).to_be_enabled(timeout=PATIENCE)
     with page.expect_download() as download:
-        click(page, "runs.csv")
+        click(page, "runs-csv")
     assert len(download.value.path().read_text(encoding="utf-8").splitlines()) == 3
-    click(page, "runs.race")
+    click(page, "runs-race")
     page.wait_for_url(re.compile(r"depth=8.*run="), timeout=PATIENCE)
     expect(page.get_by_test_id("board")).to_be_visible(timeout=PATIENCE)
     assert not page.errors

@@ -133,7 +133,7 @@ def show_table(runs: list[RunResult]) -> list[RunResult]:
                 titles["lr"]: st.column_config.NumberColumn(format="%g"),
                 titles["seed"]: st.column_config.NumberColumn(format="%d")}
     event = st.dataframe(
-        rows, column_config=formats, hide_index=True, on_select="rerun", selection_mode="multi-row",
+        rows, column_config=formats, hide_index=True, on_select="rerun", selection_mode="multi-row", placeholder="–",
         key=f"{KEY}table.{shown}", alt=_("A row per stored run: its settings, errors and losses. Rows can be selected."),
         selection_default={"selection": {"rows": [identities.index(identity) for identity in kept]}} if kept else None)
     chosen = [runs[row] for row in sorted(event["selection"]["rows"]) if row < len(runs)]

@@ -137,36 +137,38 @@ def show_bar(config: SweepConfig, sweep: Sweep | None, shared: dict[str, str]) -
     if st.session_state.get(KEY + "lost"):
         st.info(_("The sweep of this link is no longer in this server’s memory. What had finished is kept: start it again, "
                   "and only the rest is trained."), icon=":material/history:")
+    estimate = None
     if sweep is not None and sweep.state == "running":
         watch_sweep(sweep, sweep.done)
     elif sweep is None or sweep.state != "done" or any(run.state == "failed" for run in sweep.runs):
-        show_start(config, sweep)
+        estimate = find_estimate(config, sweep)
     if sweep is not None and sweep.state != "running":
         show_end(sweep)
-    with st.container(horizontal=True):
+    if estimate is not None:
+        show_estimate(estimate)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if estimate is not None:
+            st.button(_("Start") if estimate.runs else _("Show the results"), key=KEY + "start", type="primary",
+                      icon=":material/play_arrow:", on_click=on_start, args=(config,), shortcut="P")
         show_share({name: value for name, value in shared.items() if name != PAGE})
 
 
-def show_start(config: SweepConfig, sweep: Sweep | None) -> None:
-    """The estimate, and the button. The workers may be busy, or not there yet: the page does not wait long for them."""
+def find_estimate(config: SweepConfig, sweep: Sweep | None) -> Estimate | None:
+    """What it would cost; None until that is known. The workers may be busy: the page does not wait long for them."""
     key = (config, sweep and sweep.id, sweep and sweep.state)
     if st.session_state.get(KEY + "estimate", (None,))[0] != key:
         st.session_state[KEY + "estimate"] = key, asyncio.run_coroutine_threadsafe(hub.estimate(config), hub.loop)
     future = st.session_state[KEY + "estimate"][1]
     try:
-        estimate = future.result(WAIT_SECONDS)
+        return future.result(WAIT_SECONDS)
     except ConfigError as error:
         st.session_state.pop(KEY + "estimate")
         st.error(sentence(error), icon=":material/database:")
-        return
     except LOST:
         if future.done():
             st.session_state.pop(KEY + "estimate")
         watch_estimate(future)
-        return
-    show_estimate(estimate)
-    st.button(_("Start") if estimate.runs else _("Show the results"), key=KEY + "start", type="primary",
-              icon=":material/play_arrow:", on_click=on_start, args=(config,), shortcut="P")
+    return None
 
 
 @st.fragment(run_every=POLL)
