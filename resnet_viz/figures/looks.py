@@ -34,10 +34,14 @@ def set_log_axis(figure: go.Figure, title: str, values: np.ndarray) -> None:
 
 
 def draw_chance(figure: go.Figure, chance: float, vertical: bool = False) -> None:
-    """The accuracy of guessing, in percent, as a dotted line."""
-    look = {"line": {"dash": "dot", "width": 1, "color": GREY}, "annotation": {
-        "text": _("chance {chance} %").format(chance=f"{100 * chance:.0f}"), "font": {"size": 11}}}
+    """The accuracy of guessing, in percent, as a dotted line with its name."""
+    look = {"line": {"dash": "dot", "width": 1, "color": GREY},
+            "annotation": {"text": name_chance(chance), "font": {"size": 11}}}
     if vertical:
         figure.add_vline(x=100 * chance, annotation_position="bottom right", **look)
     else:
         figure.add_hline(y=100 * chance, annotation_position="top right", **look)
+
+
+def name_chance(chance: float) -> str:
+    return _("chance {chance} %").format(chance=f"{100 * chance:.0f}")

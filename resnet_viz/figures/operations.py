@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from resnet_viz.figures.looks import COLOURS, GREY, PATTERNS, SYMBOLS, draw_chance, finish_figure
+from resnet_viz.figures.looks import COLOURS, GREY, PATTERNS, SYMBOLS, draw_chance, finish_figure, name_chance
 from resnet_viz.records import NetConfig, Operation, OperationResult, plan_blocks
 from resnet_viz.text import _
 
@@ -45,7 +45,7 @@ def draw_chain(net: NetConfig, operations: Iterable[Operation], colour: str) -> 
         parts.append(f'<rect x="{x - size / 2:.1f}" y="{60 - size / 2:.1f}" width="{size:.1f}" height="{size:.1f}" '
                      f'rx="3" stroke-width="1.5" {look}/>')
         if net.blocks <= 30:
-            parts.append(f'<text x="{x:.1f}" y="100" text-anchor="middle" font-size="15" fill="{GREY}">{k + 1}'
+            parts.append(f'<text x="{x:.1f}" y="104" text-anchor="middle" font-size="20" fill="{GREY}">{k + 1}'
                          "</text>")
     return ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1000 108" width="1000" height="108" '
             'font-family="sans-serif">'
@@ -83,7 +83,8 @@ def draw_each_block(names: list[str], accuracies: list[np.ndarray], whole: list[
         figure.add_scatter(x=[0.4, len(values) + 0.6], y=[100 * whole[i]] * 2, mode="lines", hoverinfo="skip",
                            name=_("{net}, as it was").format(net=name),
                            line={"color": COLOURS[i], "width": 2, "dash": ("dash", "dashdot", "longdash", "dot")[i]})
-    draw_chance(figure, chance)
+    figure.add_scatter(x=[0.4, max(map(len, accuracies)) + 0.6], y=[100 * chance] * 2, mode="lines", hoverinfo="skip",
+                       name=name_chance(chance), line={"color": GREY, "width": 1, "dash": "dot"})
     figure.update_xaxes(title=_("Block, from input to output"), dtick=1 if max(map(len, accuracies)) <= 30 else 5)
     figure.update_yaxes(title=_("Accuracy"), range=[0, 103], ticksuffix=" %")
     figure.update_layout(barmode="group", hovermode="x unified", legend=LEGEND)

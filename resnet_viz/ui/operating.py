@@ -155,5 +155,6 @@ def describe_done(done: Done, subject: Subject) -> str:
     if operation.kind in ("scale", "scale-norm"):
         words += f" × {operation.alpha:g}" + ("" if operation.alpha_bias is None else f", {operation.alpha_bias:g}")
     blocks = _("block {number}").format(number=" ↔ ".join(str(k + 1) for k in operation.blocks))
-    where = "" if done.lane is None or done.lane >= len(subject.names) else f" ({subject.names[done.lane]})"
-    return f"{words}, {blocks}{where}"
+    if done.lane is None or done.lane >= len(subject.names):
+        return _("{operation}, {blocks}").format(operation=words, blocks=blocks)
+    return _("{operation}, {blocks} ({net})").format(operation=words, blocks=blocks, net=subject.names[done.lane])

@@ -156,6 +156,7 @@ def judge(view: ProjectionView, step: int) -> str:
         return _("W_s has not moved from its start.")
     moved = float(np.linalg.norm(view.matrix - view.matrix_start))
     percent = 100 * (view.drift - view.drift_start) / view.drift_start
-    where = _("nearer to [I; 0]") if percent < 0 else _("farther from [I; 0]")
-    return _("W_s has moved by {moved} in {step} steps, and is now {where} than at the start, by {percent} %.").format(
-        moved=f"{moved:.3f}", step=step, where=where, percent=f"{abs(percent):.2f}")
+    words = _("W_s has moved by {moved} in {step} steps, and is now nearer to [I; 0] than at the start, by {percent} %.") \
+        if percent < 0 else \
+        _("W_s has moved by {moved} in {step} steps, and is now farther from [I; 0] than at the start, by {percent} %.")
+    return words.format(moved=f"{moved:.3f}", step=step, percent=f"{abs(percent):.2f}")

@@ -65,13 +65,13 @@ def show_nets(subject: Subject) -> None:
     for i, name in enumerate(subject.names):
         operations, errors = history.list_operations(i, subject.net(i))
         st.markdown(f"**{name}**")
-        words = "; ".join(describe_done(Done(operation), subject) for operation in operations) or _("nothing done")
+        words = _("; ").join(describe_done(Done(operation), subject) for operation in operations) or _("nothing done")
         st.image(draw_chain(subject.net(i), operations, COLOURS[i]), width="stretch",
                  alt=_("{net} as a chain of blocks: {operations}").format(net=name, operations=words))
         for error in errors:
             st.info(sentence(error), icon=":material/info:")
     done = [describe_done(item, subject) for click in history.clicks for item in click]
-    st.caption(_("Done: {operations}.").format(operations="; ".join(done)) if done else
+    st.caption(_("Done: {operations}.").format(operations=_("; ").join(done)) if done else
                _("Nothing has been done yet."))
 
 
@@ -111,9 +111,15 @@ def show_table(subject: Subject, results: list[OperationResult]) -> None:
     for name, result in zip(subject.names, results, strict=True):
         cells = [f"{100 * result.before[key]:.1f} → **{100 * result.after[key]:.1f} %**"
                  for key in ("train_accuracy", "test_accuracy")]
-        cells += [f"{result.before[key]:.3g} → **{result.after[key]:.3g}**" for key in ("train_loss", "test_loss")]
+        cells += [f"{write_loss(result.before[key])} → **{write_loss(result.after[key])}**"
+                  for key in ("train_loss", "test_loss")]
         lines.append(" | ".join([name, *cells]))
     st.markdown("\n".join(f"| {line} |" for line in lines))
+
+
+def write_loss(loss: float) -> str:
+    """Three decimals; what would be 0 by them is not."""
+    return "< 0.001" if loss < 0.001 else f"{loss:.3f}"
 
 
 def judge_result(result: OperationResult, operated: bool, chance: float) -> str:
@@ -129,9 +135,10 @@ def judge_result(result: OperationResult, operated: bool, chance: float) -> str:
     else:
         first = _("Not the identity: a[l+2] differs from a[l] by up to {gap}.").format(gap=f"{result.identity_gap:.3g}")
     if after < chance + 0.05 < before:
-        return first + " " + _("Accuracy fell to that of guessing.")
+        return _("{first} {second}").format(first=first, second=_("Accuracy fell to that of guessing."))
     points = write_signed(100 * (after - before))
-    return first + " " + _("Held-out accuracy changed by {points} points.").format(points=points)
+    return _("{first} {second}").format(
+        first=first, second=_("Held-out accuracy changed by {points} points.").format(points=points))
 
 
 def write_signed(points: float) -> str:
