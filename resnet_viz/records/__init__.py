@@ -1,0 +1,116 @@
+"""The records that cross a process boundary: what to train, where training stands, and what was measured.
+
+Everything here is a frozen dataclass of plain values and numpy arrays, so the server can hold it without torch.
+Construction validates: a `ConfigError` names the field, what it got and what it takes. The counts of parameters and
+multiply-adds are arithmetic on the configuration, so a net can be refused before anything is allocated.
+"""
+
+from resnet_viz.records.architectures import (
+    ARCHITECTURES,
+    MIN_PICTURE,
+    Architecture,
+    BlockSpan,
+    read_architecture,
+)
+from resnet_viz.records.credit import (
+    BASELINES,
+    CREDIT_METHODS,
+    MAP_METHODS,
+    MAX_CREDIT_STEPS,
+    PRETRAINED,
+    AblationResult,
+    CreditResult,
+    PictureCredit,
+    check_baseline,
+    check_credit,
+    check_map,
+    check_picture_map,
+    check_pretrained,
+    read_samples,
+)
+from resnet_viz.records.data import (
+    DATASETS,
+    DataShape,
+    Examples,
+    Source,
+    check_source,
+)
+from resnet_viz.records.errors import (
+    MAX_TEXT,
+    N_,
+    ConfigError,
+    UnknownFieldError,
+    check_choice,
+    check_flag,
+    check_number,
+    check_whole,
+    shorten,
+)
+from resnet_viz.records.frames import (
+    BlockEffect,
+    BlockView,
+    Frame,
+    OperationResult,
+    Product,
+    ProjectionView,
+    State,
+)
+from resnet_viz.records.nets import (
+    ACTIVATIONS,
+    FAMILIES,
+    FAMILY_DEFAULTS,
+    INITS,
+    MAX_DEPTH,
+    NORMS,
+    ORDERS,
+    SHORTCUTS,
+    BlockPlan,
+    Layer,
+    NetConfig,
+    check_view,
+    count_multiply_adds,
+    count_parameters,
+    join_widths,
+    list_layers,
+    plan_blocks,
+    sum_layers,
+)
+from resnet_viz.records.operations import (
+    OPERATIONS,
+    WEIGHT_OPERATIONS,
+    Operation,
+    check_operation,
+    list_targets,
+)
+from resnet_viz.records.races import (
+    DECAYS,
+    LIVE_FIELDS,
+    MAX_LANES,
+    MAX_MEMORY,
+    MAX_MULTIPLY_ADDS,
+    MAX_PARAMETERS,
+    OPTIMIZERS,
+    Change,
+    Edit,
+    Lane,
+    RaceConfig,
+    TrainConfig,
+    check_budget,
+)
+from resnet_viz.records.reading import (
+    DECIMAL_FIELDS,
+    FLAG_FIELDS,
+    MAX_CHANGES,
+    WHOLE_FIELDS,
+    make_jsonable,
+    parse_field,
+    parse_json,
+    read_record,
+    read_width,
+)
+from resnet_viz.records.why import (
+    Autocorrelation,
+    PathsResult,
+    SlopeResult,
+    Trajectory,
+)
