@@ -66,12 +66,14 @@ class Cluster:
 
     async def close(self) -> None:
         """End the workers and the scheduler; of an address, only the connection. What does not end is killed."""
-        processes = find_processes(self.embedded)
-        for part in (self.client, self.embedded):
+        processes, client, embedded = find_processes(self.embedded), self.client, self.embedded
+        self.client = self.embedded = None  # nobody is to submit to what is being closed
+        for part in (client, embedded):
             if part is not None:
                 with contextlib.suppress(Exception):
                     await asyncio.wait_for(part.close(), CLOSE_SECONDS)
-        self.client = self.embedded = None
+        for future in list(client.futures.values()) if client is not None else []:
+            future.cancel()  # who waits for it would do so for ever, where the closing took too long
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -81,8 +83,7 @@ class Cluster:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:
-                if self.embedded is not None:
-                    await self.mend()
+                await self.mend()
                 self.workers = await self.list_workers()
             except Exception:
                 logger.exception("The cluster could not be mended; trying again")
@@ -96,10 +97,11 @@ class Cluster:
         return list((await self.client.scheduler.identity(n_workers=-1))["workers"])
 
     async def mend(self) -> None:
-        if has_ended(self.embedded.scheduler):
+        if self.client is None or (self.embedded is not None and has_ended(self.embedded.scheduler)):
             logger.warning("The scheduler has ended: starting a new cluster")
             await self.close()
             await self.open()
+        if self.embedded is None:
             return
         dead = [name for name, worker in self.embedded.workers.items() if has_ended(worker)]
         for name in dead:

@@ -232,6 +232,8 @@ class Sweep:
                     logger.warning("A run lost its workers at step %s: %r", run.step, error)
                     training.generation = 0
                     await asyncio.sleep(1 + attempt)
+                    while self.cluster.client is None:  # it is being started again
+                        await asyncio.sleep(WAIT_SECONDS)
         finally:
             self._places[near] -= 1
         raise AssertionError("a run ends or fails")
