@@ -114,8 +114,9 @@ def make_bar() -> Callable[[Sweep], None]:
                 bar.write(_("Failed, {place}: {reason}").format(place=place, reason=sentence(run.error)) if run.error
                           else _("Diverged at step {step}, {place}").format(step=run.step, place=place), file=sys.stderr)
         bar.n, left = round(100 * sweep.fraction), sweep.seconds_left
-        bar.set_postfix_str(_("{done} of {runs} runs, {left} s left").format(
-            done=sweep.done, runs=len(sweep.runs), left="?" if left is None else round(left)))
+        words = _("{done} of {runs} runs, {left} s left").format(done=sweep.done, runs=len(sweep.runs),
+                                                                 left="?" if left is None else round(left))
+        bar.set_postfix_str(words, refresh=words != bar.postfix)
         if sweep.state != "running":
             bar.close()
 
