@@ -224,7 +224,7 @@ def show_totals(config: RaceConfig) -> None:
     """Parameters of the whole nets."""
     counts = [count_parameters(lane.net, config.data) for lane in config.lanes]
     least = min(counts)
-    lines = [f"| {_('Whole net')} | {_('Parameters')} | {_('Extra')} |", "|:--|--:|--:|"]
+    lines = ["| {} | {} | {} |".format(_("Whole net"), _("Parameters"), _("Extra")), "|:--|--:|--:|"]
     for lane, total in zip(config.lanes, counts, strict=True):
         more = f"+{total - least:,} ({100 * (total - least) / least:.1f} %)" if total > least else "–"
         lines.append(f"| {name_way(lane.net.shortcut, lane.net.family)} | {total:,} | {more} |")
@@ -318,8 +318,8 @@ def show_stages(config: RaceConfig) -> None:
     layers = {layer.name: layer for layer in list_layers(net, data)}
     stages = net.block_stages()
     st.markdown(_("The convolutional net of this page, layer by layer: inside a stage all shapes agree."))
-    lines = [f"| {_('Stage')} | {_('Blocks')} | {_('Filters')} | {_('First stride')} | {_('Shape of every a and z')} |",
-             "|--:|:--|:--|--:|:--|"]
+    titles = (_("Stage"), _("Blocks"), _("Kernel"), _("First stride"), _("Shape of every a and z"))
+    lines = ["| {} | {} | {} | {} | {} |".format(*titles), "|--:|:--|:--|--:|:--|"]
     for stage in sorted(set(stages)):
         blocks = [k + 1 for k, at in enumerate(stages) if at == stage]
         inside = [layers[f"block{k}.{i}"] for k in blocks for i in (1, 2)]
