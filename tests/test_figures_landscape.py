@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,10 @@ AXES = ("first", "second")
 
 def make_slice(loss: np.ndarray, **more) -> Slice:
     return Slice("net", TICKS, loss, **more)
+
+
+def draw_both(part: Slice, height: tuple[float, float], revision: str = "same") -> list[go.Figure]:
+    return [draw_contours(part, height, AXES, revision), draw_surface(part, height, revision)]
 
 
 def test_a_bowl_is_convex_and_has_one_hollow() -> None:
@@ -58,8 +63,8 @@ def test_what_is_not_finite_is_a_hole() -> None:
     part = make_slice(loss)
     shape = measure_shape(part)
     assert shape.holes == 3 and shape.highest == 3 and math.isfinite(shape.bent)
-    for draw in (draw_contours, draw_surface):
-        z = np.asarray(draw(part, find_height([part]), AXES, "same").data[0].z, float)
+    for figure in draw_both(part, find_height([part])):
+        z = np.asarray(figure.data[0].z, float)
         assert np.isnan(z).sum() == 3 and np.isnan(z[4, 5])
     nothing = make_slice(np.full((9, 9), np.nan))
     assert measure_shape(nothing).holes == 81 and math.isnan(measure_shape(nothing).lowest)
@@ -71,8 +76,8 @@ def test_heights_are_logarithms_between_floor_and_ceiling_on_one_scale() -> None
     assert find_height([low, high]) == (math.log10(FLOOR), math.log10(CEILING))
     shape = measure_shape(high)
     assert (shape.above, shape.below) == (9, 0)
-    for draw, ends in ((draw_contours, ("zmin", "zmax")), (draw_surface, ("cmin", "cmax"))):
-        figures = [draw(part, find_height([low, high]), AXES, "same") for part in (low, high)]
+    drawn = zip(*(draw_both(part, find_height([low, high])) for part in (low, high)), strict=True)
+    for figures, ends in zip(drawn, (("zmin", "zmax"), ("cmin", "cmax")), strict=True):
         assert len({tuple(figure.data[0][end] for end in ends) for figure in figures}) == 1
         assert np.allclose(figures[0].data[0].z, -2) and np.nanmax(figures[1].data[0].z) == 3
     bar = draw_contours(high, find_height([low, high]), AXES, "same").data[0].colorbar
@@ -89,11 +94,10 @@ def test_the_way_lies_on_the_surface_and_ends_at_the_net() -> None:
     way = np.array([[2.0, 0.0], [0.5, 0.5], [0.0, 0.0]])
     part = make_slice(1 + X**2 + Y**2, way=way, steps=(0, 10, 20))
     assert count_off(part) == 1
-    surface = draw_surface(part, find_height([part]), AXES, "same")
+    contours, surface = draw_both(part, find_height([part]))
     line = next(trace for trace in surface.data if getattr(trace, "mode", None) == "lines+markers")
     low, high = find_height([part])
     assert np.isnan(line.z[0]) and np.allclose(line.z[1:], np.log10([1.5, 1]) + 0.01 * (high - low), atol=1e-9)
-    contours = draw_contours(part, find_height([part]), AXES, "same")
     line = next(trace for trace in contours.data if getattr(trace, "mode", None) == "lines+markers")
     assert list(line.x) == [2, 0.5, 0] and line.text[0] == "Step 0"
     assert tuple(contours.layout.xaxis.range) == tuple(contours.layout.yaxis.range) == (-1, 1)
@@ -101,7 +105,7 @@ def test_the_way_lies_on_the_surface_and_ends_at_the_net() -> None:
 
 def test_zoom_stays_from_grid_to_grid() -> None:
     part = make_slice(1 + X**2)
-    figures = [draw(part, (0, 1), AXES, "revision") for draw in (draw_contours, draw_surface)]
+    figures = draw_both(part, (0, 1), "revision")
     assert {figure.layout.uirevision for figure in figures} == {"revision"}
     assert figures[1].layout.scene.uirevision == "revision"
 

@@ -149,8 +149,8 @@ def draw_contours(part: Slice, height: tuple[float, float], axes: tuple[str, str
     return finish_figure(figure, 420).update_layout(margin_t=36)
 
 
-def draw_surface(part: Slice, height: tuple[float, float], axes: tuple[str, str], revision: str) -> go.Figure:
-    """The same as a mountain range."""
+def draw_surface(part: Slice, height: tuple[float, float], revision: str) -> go.Figure:
+    """The same as a mountain range, over the directions d₁ and d₂."""
     low, high = height
     z = take_log(part.loss)
     figure = go.Figure(go.Surface(
@@ -168,11 +168,15 @@ def draw_surface(part: Slice, height: tuple[float, float], axes: tuple[str, str]
     reach = [float(part.ticks[0]), float(part.ticks[-1])]
     at, words = _list_ticks(height)
     figure.update_layout(showlegend=False, uirevision=revision, scene={
-        "xaxis": {"title": axes[0], "range": reach}, "yaxis": {"title": axes[1], "range": reach},
-        "zaxis": {"title": _("Loss"), "range": [low, high], "tickvals": at, "ticktext": words},
+        "xaxis": _make_axis("d₁", range=reach, nticks=5), "yaxis": _make_axis("d₂", range=reach, nticks=5),
+        "zaxis": _make_axis(_("Loss"), range=[low, high], tickvals=at, ticktext=words),
         "aspectmode": "manual", "aspectratio": {"x": 1, "y": 1, "z": 0.8}, "uirevision": revision,
-        "camera": {"eye": {"x": 1.35, "y": 1.35, "z": 0.95}}})
-    return finish_figure(figure, 460)
+        "camera": {"eye": {"x": 1.6, "y": 1.6, "z": 1.05}, "center": {"x": 0, "y": 0, "z": -0.12}}})
+    return finish_figure(figure, 460).update_layout(margin={"l": 0, "r": 0, "t": 36, "b": 0})
+
+
+def _make_axis(title: str, **more) -> dict:
+    return {"title": {"text": title, "font": {"size": 13}}, "tickfont": {"size": 11}, **more}
 
 
 def _mark(symbol: str, size: int) -> dict:

@@ -57,7 +57,12 @@ def read_choice(name: str, text: str) -> str | int:
 
 
 def get_choice(name: str) -> Any:
-    return st.session_state.get(PREFIX + name, DEFAULTS[name])
+    return st.session_state.get(PREFIX + name, get_default(name))
+
+
+def get_default(name: str) -> Any:
+    """Along principal directions the whole trajectory is shown."""
+    return "1" if name == "reach" and get_choice("plane") == "pca" else DEFAULTS[name]
 
 
 def set_choice(name: str, value: Any) -> None:
@@ -66,7 +71,7 @@ def set_choice(name: str, value: Any) -> None:
 
 def write_choices() -> dict[str, str]:
     """This page's parameters of the URL."""
-    return {name: str(get_choice(name)) for name in DEFAULTS if get_choice(name) != DEFAULTS[name]}
+    return {name: str(get_choice(name)) for name in DEFAULTS if get_choice(name) != get_default(name)}
 
 
 def keep(name: str, widget: Callable, *args: Any, **kwargs: Any) -> None:
@@ -77,6 +82,8 @@ def keep(name: str, widget: Callable, *args: Any, **kwargs: Any) -> None:
     def on_change() -> None:
         set_choice(name, st.session_state[key])
         st.session_state[ERRORS] = []
+        if name == "plane":
+            st.session_state.pop(PREFIX + "reach", None)
 
     widget(*args, key=key, on_change=on_change, **kwargs)
 
@@ -86,11 +93,15 @@ def keep(name: str, widget: Callable, *args: Any, **kwargs: Any) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """Each lane's `directions` as a worker takes them, how far the slice reaches, and a `key` that says which they are."""
+    """Each lane's `directions` as a worker takes them, how far the slice reaches, and a `key` that says which they are.
+
+    `units` are what 1 stands for: along a lane's principal directions its trajectory's farthest point, along random ones 1.
+    """
 
     key: Hashable
     directions: list[int | np.ndarray]
     reach: float
+    units: list[float]
 
 
 def find_plane(subject: Subject) -> Plane | None:
@@ -98,12 +109,12 @@ def find_plane(subject: Subject) -> Plane | None:
     reach = float(get_choice("reach"))
     if get_choice("plane") == "random":
         seed = get_choice("plane_seed")
-        return Plane(("random", seed), [seed] * len(subject.states), reach)
+        return Plane(("random", seed), [seed] * len(subject.states), reach, [1.0] * len(subject.states))
     ways = get_ways(subject)
     if ways is None:
         return None
-    unit = max(float(np.abs(way.points).max()) for way in ways)
-    return Plane("pca", [way.directions for way in ways], (unit or 1.0) * reach)
+    units = [float(np.abs(way.points).max()) or 1.0 for way in ways]
+    return Plane("pca", [way.directions * np.float32(unit) for way, unit in zip(ways, units, strict=True)], reach, units)
 
 
 def find_statistics(subject: Subject) -> str:

@@ -86,8 +86,6 @@ def show_choices(subject: Subject) -> None:
         keep("plane", st.segmented_control, _("Directions"), SETS["plane"], format_func=planes.get, required=True,
              help=_("Random ones, filter by filter as long as the weights; or the two in which the weights moved most "
                     "during training, each net’s own."))
-        if get_choice("plane") == "random":
-            keep("plane_seed", st.number_input, _("Seed of the directions"), *SEEDS, width=180)
         keep("reach", st.segmented_control, _("Range ±"), SETS["reach"], required=True,
              help=_("Random directions: 1 goes as far as the weights themselves are long. Principal ones: 1 goes as far "
                     "as the trajectory of training."))
@@ -102,6 +100,8 @@ def show_choices(subject: Subject) -> None:
              format_func=lambda side: f"{side}×{side}")
         keep("way", st.segmented_control, _("Trajectory"), SETS["way"], required=True,
              format_func={"1": _("Shown"), "0": _("Not shown")}.get)
+        if get_choice("plane") == "random":
+            keep("plane_seed", st.number_input, _("Seed of the directions"), *SEEDS, width=180)
 
 
 def show_depth(subject: Subject) -> None:
@@ -201,19 +201,18 @@ def show_slices(subject: Subject, plane: Plane, grids: list[np.ndarray]) -> None
     """Both nets side by side, then in numbers, then in words."""
     ways = get_ways(subject) if wants_way(subject) else None
     steps = tuple(list_steps(subject))
-    parts = [Slice(name, make_ticks(plane, len(grid)), grid, None if ways is None else ways[i].points,
+    parts = [Slice(name, make_ticks(plane, len(grid)), grid, None if ways is None else ways[i].points / plane.units[i],
                    () if ways is None else steps)
              for i, (name, grid) in enumerate(zip(subject.names, grids, strict=True))]
     shapes, height = [measure_shape(part) for part in parts], find_height(parts)
     axes = ((_("First principal direction"), _("Second principal direction")) if plane.key == "pca" else
             (_("First random direction"), _("Second random direction")))
-    draw = draw_surface if get_choice("view") == "surface" else draw_contours
-    revision = f"{get_choice('view')} {plane.key} {plane.reach}"
+    solid, revision = get_choice("view") == "surface", f"{get_choice('view')} {plane.key} {plane.reach}"
     for i, (part, shape, column) in enumerate(zip(parts, shapes, st.columns(len(parts), gap="large"), strict=True)):
         with column:
             st.markdown(f"**{part.name}**")
-            show_chart(draw(part, height, axes, revision), f"landscape-{i + 1}", tell_shape(part.name, shape),
-                       list_points([part]))
+            figure = draw_surface(part, height, revision) if solid else draw_contours(part, height, axes, revision)
+            show_chart(figure, f"landscape-{i + 1}", tell_shape(part.name, shape), list_points([part]))
     st.caption(tell_drawing(subject, parts, ways))
     show_table(parts, shapes)
     for part, shape in zip(parts, shapes, strict=True):
@@ -243,7 +242,7 @@ def tell_drawing(subject: Subject, parts: list[Slice], ways: list[Trajectory] | 
         words.append(_("BatchNorm normalises with its stored statistics.") if find_statistics(subject) == "stored" else
                      _("BatchNorm normalises with the statistics of the batch, here of all examples; the net’s own loss "
                        "is measured with stored ones."))
-    words.append(_("Each net has its own principal directions; the range is the same, in units of the weights.")
+    words.append(_("Each net has its own principal directions; 1 is as far as its trajectory goes.")
                  if get_choice("plane") == "pca" else
                  _("Each filter of a direction is as long as the net’s filter; biases and BatchNorm’s γ and β stay."))
     if ways is not None:
@@ -303,8 +302,8 @@ def compare(names: list[str], shapes: list[Shape]) -> str:
     if rough.hollows < smooth.hollows:
         return _("The two counts disagree: **{name}** has more points that curve downwards, {bent} % against {less} %, and "
                  "fewer hollows, {hollows} against {fewer}.").format(name=name, **numbers)
-    return _("In this slice **{name}** is the rougher one: {bent} % of its points curve downwards against {less} %, and "
-             "its hollows are {hollows} against {fewer}.").format(name=name, **numbers)
+    return _("In this slice **{name}** is the rougher one: {bent} % of its points curve downwards against {less} %; "
+             "hollows: {hollows} against {fewer}.").format(name=name, **numbers)
 
 
 def tell_proof() -> str:
