@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import math
 import sys
 import time
@@ -19,7 +21,9 @@ from resnet_viz.records import (
     N_,
     NORMS,
     PRETRAINED,
+    SHORTCUTS,
     ConfigError,
+    NetConfig,
     RaceConfig,
     State,
     check_baseline,
@@ -126,23 +130,29 @@ def measure_why(options: argparse.Namespace, race: RaceConfig, state: State | No
 
 
 def measure_gradients(race: RaceConfig, options: argparse.Namespace) -> dict[str, Any]:
-    """The net's slopes beside the theory, those of every init and norm with and without shortcuts, and autocorrelation."""
+    """The net's slopes beside the theory, those of every init, norm and shortcut that it can have, and autocorrelation.
+
+    The autocorrelation is of random nets as deep, with BatchNorm, and with shortcuts if the net has any.
+    """
     from resnet_viz.lab import experiments
 
-    net = race.lanes[0].net
-    own = experiments.measure_slopes(net, race.dataset)
-    table = []
-    for init in INITS:
-        for norm in NORMS:
-            for skip in (False, True):
-                other = replace(net, norm=norm, init=init, skip=skip)
-                found = experiments.measure_slopes(other, race.dataset).to_jsonable()
-                table.append({"init": init, "norm": norm, "residual": other.residual, "slope": found["slope"],
-                              "theory": found["theory"]})
-    smooth = experiments.measure_autocorrelation(net.depth, net.residual, net.norm == "batch", seeds=int(options.seeds))
-    own = own.to_jsonable()
-    return {"slopes": own["slopes"], "slope": own["slope"], "theory": own["theory"], "gradient": own["gradient"],
-            "table": table, "autocorrelation": smooth.to_jsonable()["mean"]}
+    net, table = race.lanes[0].net, []
+    own = experiments.measure_slopes(net, race.dataset).to_jsonable()
+    for init, norm, shortcut in itertools.product(INITS, NORMS, list_shortcuts(net)):
+        found = experiments.measure_slopes(replace(net, init=init, norm=norm, shortcut=shortcut, skip=True), race.dataset)
+        table.append({"init": init, "norm": norm, "shortcut": shortcut} | {
+            name: found.to_jsonable()[name] for name in ("slope", "theory")})
+    smooth = experiments.measure_autocorrelation(net.depth, net.residual, seeds=int(options.seeds))
+    return own | {"table": table, "autocorrelation": smooth.to_jsonable()["mean"]}
+
+
+def list_shortcuts(net: NetConfig) -> list[str]:
+    """The shortcuts that a net of these widths can have; where all are equal some of them are the same."""
+    found = []
+    for shortcut in SHORTCUTS:
+        with contextlib.suppress(ConfigError):
+            found.append(replace(net, shortcut=shortcut).shortcut)
+    return found
 
 
 def measure_landscape(state: State, options: argparse.Namespace) -> dict[str, Any]:

@@ -45,12 +45,18 @@ def test_paths_are_counted_and_add_up(capsys) -> None:
 
 
 def test_gradients_beside_the_theory(capsys) -> None:
-    found = run_json(capsys, "gradients", "--depth", "20", "--no-skip", "--init", "he", "--seeds", "2")
+    found = run_json(capsys, "gradients", "--depth", "20", "--shortcut", "none", "--init", "he", "--seeds", "4")
     assert found["theory"] == 0 and all(abs(slope) < 0.1 for slope in found["slopes"])
-    plain = next(row for row in found["table"] if (row["init"], row["norm"], row["residual"]) == ("default", "none", False))
-    assert plain["slope"] == pytest.approx(plain["theory"], abs=0.05)
-    assert plain["theory"] == pytest.approx(math.log10(1 / 6))
-    assert len(found["table"]) == 16 and found["autocorrelation"][0] == pytest.approx(1)
+    table = {(row["init"], row["norm"], row["shortcut"]): row for row in found["table"]}
+    assert len(table) == 4 * 2 * 5
+    for key, theory in ((("default", "none", "none"), math.log10(1 / 6)), (("xavier", "none", "none"), math.log10(1 / 2)),
+                        (("he", "batch", "none"), math.log10(math.pi / (math.pi - 1)))):
+        assert table[key]["theory"] == pytest.approx(theory) and table[key]["slope"] == pytest.approx(theory, abs=0.05)
+    assert table["zero-last", "none", "none"]["slope"] is None  # no gradient
+    assert found["autocorrelation"][0] == pytest.approx(1) and abs(found["autocorrelation"][1]) < 0.2
+    residual = run_json(capsys, "gradients", "--depth", "8", "--width", "16,32", "--shortcut", "zero-pad", "--seeds", "2")
+    assert {row["shortcut"] for row in residual["table"]} == {"none", "zero-pad", "projection", "projection-all"}
+    assert residual["autocorrelation"][1] > 0.6 and residual["theory"] is None
 
 
 def test_landscape_has_the_net_at_its_centre(capsys, tmp_path: Path) -> None:
