@@ -24,6 +24,17 @@ def test_sigterm_ends_everything(launch: Callable) -> None:
     assert not [process for process in family if process.is_running()]
 
 
+def test_a_killed_server_leaves_nobody_behind(launch: Callable) -> None:
+    """SIGKILL, as it is starting and once it runs: scheduler, nannies and workers find out by themselves."""
+    for seconds in (0, 3):
+        server = launch()
+        time.sleep(seconds)
+        family = psutil.Process(server.process.pid).children(recursive=True)
+        server.process.kill()
+        server.process.wait()
+        assert family and psutil.wait_procs(family, timeout=60)[1] == []
+
+
 def test_server_never_imports_torch() -> None:
     """Everything that `app.py` imports, and every page, without torch, captum or scikit-learn."""
     code = ("import importlib, pkgutil, sys, app, resnet_viz.ui, resnet_viz.figures\n"
