@@ -8,14 +8,14 @@ import platform
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from bench import board, engine, landscape, training  # noqa: E402  (one thread is decided before torch is imported)
+from bench import board, engine, landscape, sweep, training  # noqa: E402  (one thread is decided before torch is imported)
 
 
 def main() -> None:
     cores = len(os.sched_getaffinity(0))
     print(f"{platform.machine()}, {cores} cores, Python {platform.python_version()}")
     for title, figures in itertools.chain(training.measure_all(), engine.measure_all(), landscape.measure_all(),
-                                          board.measure_all()):
+                                          sweep.measure_all(), board.measure_all()):
         print(f"{title:72} {figures}", flush=True)
 
 

@@ -1,0 +1,61 @@
+"""(g) The same sweep on one worker and on two. (h) What a sweep's tasks cost the scheduler and the server."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import psutil
+
+from bench.training import describe
+from resnet_viz.engine import headless
+from resnet_viz.engine.cluster import WORKERS_VARIABLE
+from resnet_viz.engine.sweep import Sweep
+from resnet_viz.sweeps import make_sweep
+
+ROUNDS = 3
+GRID = make_sweep({"family": "conv", "depth": 20, "steps": 40}, {"seed": range(8)})
+SMALL = make_sweep({"depth": 20, "steps": 3000}, {"seed": range(4)})
+
+
+def measure_all() -> Iterator[tuple[str, str]]:
+    pairs = [(run(GRID, 1), run(GRID, 2)) for _ in range(ROUNDS)]
+    yield "(g) a sweep of 8 runs of conv 20: one worker against two, times", describe([one / two for one, two in pairs])
+    costs = [measure_tasks() for _ in range(ROUNDS)]
+    names = ("the scheduler’s time for a task, ms", "the server’s time for a task, ms", "tasks a second for each worker")
+    for i, name in enumerate(names):
+        yield f"(h) a sweep: {name}", describe([cost[i] for cost in costs]).replace("pairs", "rounds")
+
+
+def run(config, workers: int, watch=lambda _: None) -> float:
+    """Seconds of a sweep with an empty store, the workers' start not counted."""
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {WORKERS_VARIABLE: str(workers)}):
+        sweep = headless.run_sweep(config, f"sqlite:///{Path(folder)}/runs.sqlite", show_progress=watch)
+    assert sweep.state == "done" and all(run.result is not None for run in sweep.runs)
+    return sweep.seconds
+
+
+def measure_tasks() -> tuple[float, float, float]:
+    """Of the middle of a sweep on two workers: ms of the scheduler and of this process per task, tasks a second."""
+    tasks, looks = [], []
+
+    def watch(sweep: Sweep) -> None:
+        if sweep.state == "running" and 0.2 < sweep.fraction < 0.9:
+            scheduler = psutil.Process(sweep.cluster.embedded.scheduler.process.pid)
+            spent = [sum(process.cpu_times()[:2]) for process in (scheduler, psutil.Process())]
+            looks.append((len(tasks), *spent, time.monotonic()))
+
+    submit = Sweep._submit
+    with mock.patch.object(Sweep, "_submit", lambda *args, **place: tasks.append(1) or submit(*args, **place)):
+        run(SMALL, 2, watch)
+    count, scheduler, server, seconds = (last - first for first, last in zip(looks[0], looks[-1], strict=True))
+    return 1000 * scheduler / count, 1000 * server / count, count / seconds / 2
+
+
+if __name__ == "__main__":
+    for title, figures in measure_all():
+        print(f"{title:72} {figures}", flush=True)
