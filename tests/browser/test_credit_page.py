@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
-PATIENCE = 90_000  # ms; the machine may be busy
+PATIENCE = 180_000  # ms; the machine may be busy
 NETS = "depth=8&init=xavier&lr=0.02&at=60"
 
 

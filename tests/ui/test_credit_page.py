@@ -42,7 +42,7 @@ def script() -> None:
 
 def open_page(**query: str) -> AppTest:
     """The page on small twins, as soon as they are trained and what starts by itself is measured."""
-    page = AppTest.from_function(script, default_timeout=60)
+    page = AppTest.from_function(script, default_timeout=120)
     for name, value in {**NETS, **query}.items():
         page.query_params[name] = value
     page.run()
@@ -55,7 +55,7 @@ def is_busy(page: AppTest) -> bool:
 
 def wait(page: AppTest, condition=lambda: True) -> AppTest:
     """Run the page until nothing is being measured and `condition` holds."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240  # workers are nice: a busy machine leaves them little
     while is_busy(page) or not condition():
         assert not page.exception and time.monotonic() < deadline
         time.sleep(0.1)
