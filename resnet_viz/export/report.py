@@ -95,6 +95,12 @@ def write_paragraph(text: str) -> str:
     return f"<p>{html.escape(text)}</p>"
 
 
+def write_list(items: Iterable[str]) -> str:
+    """Sentences, one under the other; Markdown's ** is dropped."""
+    lines = "".join(f"<li>{html.escape(item.replace('**', ''))}</li>" for item in items)
+    return f"<ul>{lines}</ul>" if lines else ""
+
+
 def write_table(heads: Sequence[str], rows: Iterable[Sequence[Any]], label: str) -> str:
     """A table; the first cell of a row is its head."""
     lines = ["<tr>" + "".join(f'<th scope="col">{html.escape(head)}</th>' for head in heads) + "</tr>"]

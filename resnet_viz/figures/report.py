@@ -95,11 +95,11 @@ def take_line(lane: int) -> dict:
     return {"color": COLOURS[lane % len(COLOURS)], "dash": DASHES[lane // len(COLOURS)], "width": 1.5}
 
 
-def finish(figure: go.Figure, height: int) -> go.Figure:
+def finish(figure: go.Figure, height: int, hover: str = "x unified") -> go.Figure:
     """On any ground, light or dark: nothing behind it, and grey lines."""
     grid = {"gridcolor": "rgba(128,128,128,0.25)", "zerolinecolor": "rgba(128,128,128,0.4)", "automargin": True}
     figure.update_xaxes(**grid)
     figure.update_yaxes(**grid)
     figure.update_layout(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", showlegend=len(figure.data) > 1,
-                         legend={"orientation": "h", "y": -0.25, "yanchor": "top"}, hovermode="x unified", template="none")
+                         legend={"orientation": "h", "y": -0.25, "yanchor": "top"}, hovermode=hover, template="none")
     return finish_figure(figure, height)

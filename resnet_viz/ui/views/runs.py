@@ -18,6 +18,7 @@ from resnet_viz.text import _, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_fields
+from resnet_viz.ui.exporting import show_export_run
 from resnet_viz.ui.grid import name_value
 from resnet_viz.ui.outcomes import MEASURES, label_measures, take_number
 from resnet_viz.ui.session import go_to, show_branch, write_url
@@ -164,6 +165,8 @@ def show_actions(store: Store, where: dict[str, Any], selected: list[RunResult],
             st.download_button(_("All filtered runs ({format})").format(format={"csv": "CSV", "parquet": "Parquet"}[name]),
                                lambda write=write: write(store.browse(where, limit=None)), f"resnet-viz-runs.{name}", mime,
                                key=KEY + name, icon=":material/download:", on_click="ignore")
+        if len(selected) == 1:
+            show_export_run(selected[0].race, name_runs(selected)[0])
         show_share(shared)
     if not selected:
         st.caption(_("Select rows at their left edge."))

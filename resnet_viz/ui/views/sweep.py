@@ -14,6 +14,7 @@ from resnet_viz.sweeps import READY, Estimate, SweepConfig
 from resnet_viz.text import _, sentence
 from resnet_viz.ui import grid
 from resnet_viz.ui.bar import show_share
+from resnet_viz.ui.exporting_sweep import show_export_sweep
 from resnet_viz.ui.live import show_live
 from resnet_viz.ui.outcomes import MEASURES, describe_run, take_number
 from resnet_viz.ui.results import KEY, read_asked, show_notes, show_results, write_asked
@@ -151,6 +152,8 @@ def show_bar(config: SweepConfig, sweep: Sweep | None, shared: dict[str, str]) -
             st.button(_("Start") if estimate.runs else _("Show the results"), key=KEY + "start", type="primary",
                       icon=":material/play_arrow:", on_click=on_start, args=(config,), shortcut="P")
         show_share({name: value for name, value in shared.items() if name != PAGE})
+        if sweep is not None:
+            show_export_sweep(sweep)
 
 
 def find_estimate(config: SweepConfig, sweep: Sweep | None) -> Estimate | None:

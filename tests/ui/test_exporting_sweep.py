@@ -1,0 +1,74 @@
+"""Taking a sweep home, on an open engine with a database of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import time
+from collections.abc import Iterator
+
+import pyarrow.parquet
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from resnet_viz.engine.hub import Hub
+from resnet_viz.store.export import write_csv, write_parquet
+from resnet_viz.sweeps import SweepConfig, make_sweep
+from resnet_viz.text import use_language
+from resnet_viz.ui import exporting_sweep
+from resnet_viz.ui.outcomes import Outcomes, choose_roles, take_number
+
+CONFIG = make_sweep({"steps": 4, "width": (8,)}, {"depth": (4, 6), "shortcut": ("none", "identity"), "seed": (0, 1)})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Set before the engine opens, which takes it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESNET_VIZ_DATABASE", f"sqlite:///{tmp_path_factory.mktemp('runs') / 'runs.sqlite'}")
+        yield
+
+
+@pytest.fixture(scope="module")
+def sweep(engine: Hub):
+    found = asyncio.run_coroutine_threadsafe(engine.start_sweep(CONFIG), engine.loop).result(240)  # workers are starting
+    deadline = time.monotonic() + 240
+    while found.state == "running" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert found.state == "done"
+    return found
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_the_report_has_every_chart_and_run(sweep, language: str) -> None:
+    use_language(language)
+    page = exporting_sweep.write_report(Outcomes(CONFIG, sweep.runs, choose_roles(CONFIG)), sweep)
+    use_language("en")
+    assert page.count("<figure>") == len(choose_roles(CONFIG).measures) and f'lang="{language.replace("_", "-")}"' in page
+    for run in sweep.runs:
+        assert f"{take_number(run.result, 'train_loss'):.4g}" in page
+
+
+def test_results_and_grid_are_the_sweeps(sweep) -> None:
+    results = exporting_sweep.list_results(sweep)
+    rows = list(csv.DictReader(io.StringIO(write_csv(results).decode())))
+    assert len(rows) == 8 and pyarrow.parquet.read_table(io.BytesIO(write_parquet(results))).num_rows == 8
+    assert SweepConfig.from_json(exporting_sweep.write_grid(CONFIG)) == CONFIG
+
+
+def script() -> None:
+    from resnet_viz.ui.session import start_session
+    from resnet_viz.ui.views.sweep import show_page
+
+    start_session()
+    show_page()
+
+
+def test_the_page_offers_it(sweep) -> None:
+    page = AppTest.from_function(script, default_timeout=60)
+    page.query_params["sweep"] = sweep.id
+    page.run()
+    assert not page.exception
+    keys = {button.key for button in page.get("download_button")}
+    assert {f"sweep.export.{name}" for name in ("report", "csv", "parquet", "grid", "script", "config")} <= keys
