@@ -82,7 +82,11 @@ def run_sweep(options: argparse.Namespace) -> dict[str, Any]:
                   file=sys.stderr)
     from resnet_viz.engine import headless
 
-    sweep = headless.run_sweep(config, options.database, show_estimate, make_bar())
+    try:
+        sweep = headless.run_sweep(config, options.database, show_estimate, make_bar())
+    except KeyboardInterrupt:
+        print("\n" + _("Interrupted. What had finished is kept; the same command goes on with the rest."), file=sys.stderr)
+        raise SystemExit(130) from None
     if sweep.error is not None:
         raise sweep.error
     if sweep.store_error is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -30,7 +31,8 @@ def read(*arguments: str):
 def start_sweep(*arguments: str, database: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-m", "resnet_viz", "sweep", *arguments, "--json"], cwd=ROOT, text=True,
                             env=os.environ | {"RESNET_VIZ_DATABASE": database, "LC_ALL": "C.UTF-8"},
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # noqa: PLW1509 (a background job ignores it)
 
 
 # ---------------------------------------------------------------------------------------------------- runs
@@ -141,8 +143,9 @@ def test_a_file_of_no_grid_is_told(content: str, tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------- killed
 
 
-def test_killed_in_the_middle_it_has_kept_what_had_finished_and_leaves_nobody_behind(tmp_path: Path) -> None:
-    """SIGKILL: no chance to clean up. Scheduler and workers end by themselves; the next run takes what is there."""
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_ended_in_the_middle_it_has_kept_what_had_finished_and_leaves_nobody_behind(end: int, tmp_path: Path) -> None:
+    """SIGKILL leaves no chance to clean up: scheduler and workers end by themselves. The next run takes what is there."""
     database = f"sqlite:///{tmp_path}/runs.sqlite"
     options = ["--depth", "12", "--steps", "60", "--seeds", "8"]
     process = start_sweep(*options, database=database)
@@ -151,11 +154,13 @@ def test_killed_in_the_middle_it_has_kept_what_had_finished_and_leaves_nobody_be
             wait_until(lambda: store.count() >= 1)
             family = psutil.Process(process.pid).children(recursive=True)
             assert len(family) >= 3  # a scheduler, a nanny and its worker at the least
-            process.kill()
-            process.wait()
+            process.send_signal(end)
+            err = process.communicate(timeout=60)[1]
             kept = store.count()
     finally:
         process.kill()
+    if end == signal.SIGINT:
+        assert process.returncode == 130 and "Interrupted. What had finished is kept" in err and "Traceback" not in err
     assert psutil.wait_procs(family, timeout=60)[1] == []
     assert 1 <= kept < 8
     out, err = start_sweep(*options, database=database).communicate(timeout=300)
