@@ -21,6 +21,7 @@ from resnet_viz.figures.landscape import (
     list_points,
     measure_shape,
     read_height,
+    write_loss,
 )
 
 TICKS = np.linspace(-1, 1, 9)
@@ -116,3 +117,10 @@ def test_rows_hold_every_point_as_measured() -> None:
     assert len(rows) == 83 and max(row["loss"] for row in rows if row["loss"]) == 1e6
     assert [row["step"] for row in rows[-2:]] == [0, 7] and rows[-1]["loss"] is None
     assert rows[1] == {"net": "net", "x": -0.75, "y": -1.0, "loss": 10.0**-4.5, "step": None}
+
+
+@pytest.mark.parametrize(("value", "words"), [(0.5, "0.5"), (0.012345, "0.01235"), (0.0, "0"), (1234.4, "1,234"),
+                                              (7.2756e35, "7.276 × 10³⁵"), (3e-7, "3.000 × 10⁻⁷"), (math.inf, "∞"),
+                                              (math.nan, "–")])
+def test_losses_are_written_to_be_read(value: float, words: str) -> None:
+    assert write_loss(value) == words

@@ -19,6 +19,7 @@ SCALE = "Viridis"
 FINE = 24  # steps of colour at most
 WAY = "#FFFFFF"  # of the trajectory, on a dark edge
 EDGE = "#1B2430"
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NET_MARK, LOW_MARK, START_MARK = "star", "cross", "circle"
 
 
@@ -139,9 +140,9 @@ def draw_contours(part: Slice, height: tuple[float, float], axes: tuple[str, str
     shape = measure_shape(part)
     if shape.place != (0.0, 0.0):
         figure.add_scatter(x=[shape.place[0]], y=[shape.place[1]], mode="markers", marker=_mark(LOW_MARK, 11),
-                           text=[_("The lowest point: {loss}").format(loss=f"{shape.lowest:.4g}")], hoverinfo="text")
+                           text=[_("The lowest point: {loss}").format(loss=write_loss(shape.lowest))], hoverinfo="text")
     figure.add_scatter(x=[0], y=[0], mode="markers", marker=_mark(NET_MARK, 15), hoverinfo="text",
-                       text=[_("The net: {loss}").format(loss=f"{shape.centre:.4g}")])
+                       text=[_("The net: {loss}").format(loss=write_loss(shape.centre))])
     reach = [float(part.ticks[0]), float(part.ticks[-1])]
     figure.update_xaxes(title=axes[0], range=reach, constrain="domain", zeroline=False)
     figure.update_yaxes(title=axes[1], range=reach, scaleanchor="x", constrain="domain", zeroline=False)
@@ -163,15 +164,15 @@ def draw_surface(part: Slice, height: tuple[float, float], revision: str) -> go.
                              marker={"size": 3, "color": WAY, "line": {"width": 1, "color": EDGE}})
     middle = len(part.ticks) // 2
     figure.add_scatter3d(x=[0], y=[0], z=[z[middle, middle] + lift], mode="markers", hoverinfo="text",
-                         text=[_("The net: {loss}").format(loss=f"{part.loss[middle, middle]:.4g}")],
+                         text=[_("The net: {loss}").format(loss=write_loss(part.loss[middle, middle]))],
                          marker={"size": 6, "symbol": "diamond", "color": "#D55E00", "line": {"width": 1, "color": WAY}})
     reach = [float(part.ticks[0]), float(part.ticks[-1])]
     at, words = _list_ticks(height)
     figure.update_layout(showlegend=False, uirevision=revision, scene={
         "xaxis": _make_axis("d₁", range=reach, nticks=5), "yaxis": _make_axis("d₂", range=reach, nticks=5),
-        "zaxis": _make_axis(_("Loss"), range=[low, high], tickvals=at, ticktext=words),
+        "zaxis": _make_axis("", range=[low, high + 2 * lift], tickvals=at, ticktext=words),
         "aspectmode": "manual", "aspectratio": {"x": 1, "y": 1, "z": 0.8}, "uirevision": revision,
-        "camera": {"eye": {"x": 1.6, "y": 1.6, "z": 1.05}, "center": {"x": 0, "y": 0, "z": -0.12}}})
+        "camera": {"eye": {"x": 1.45, "y": 1.45, "z": 1.35}, "center": {"x": 0, "y": 0, "z": -0.12}}})
     return finish_figure(figure, 460).update_layout(margin={"l": 0, "r": 0, "t": 36, "b": 0})
 
 
@@ -203,12 +204,24 @@ def _list_ticks(height: tuple[float, float]) -> tuple[list[float], list[str]]:
 
 
 def _write_points(part: Slice) -> list[list[str]]:
-    return [[_("Loss {loss} at ({x}, {y})").format(loss=f"{value:.4g}", x=f"{x:.3g}", y=f"{y:.3g}")
+    return [[_("Loss {loss} at ({x}, {y})").format(loss=write_loss(value), x=f"{x:.3g}", y=f"{y:.3g}")
              for x, value in zip(part.ticks, row, strict=True)] for y, row in zip(part.ticks, part.loss, strict=True)]
 
 
 def _write_steps(part: Slice) -> list[str]:
     return [_("Step {step}").format(step=step) for step in part.steps]
+
+
+def write_loss(value: float) -> str:
+    """Four digits, and no more than a reader takes in: 0.01234, 12,340, 1.234 × 10⁸."""
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "–"
+    if 1000 <= value < 100_000:
+        return f"{value:,.0f}"
+    if 0 < value < FLOOR or value >= 100_000:
+        digits, _mark, power = f"{value:.3e}".partition("e")
+        return f"{digits} × 10" + str(int(power)).translate(SUPERSCRIPTS)
+    return f"{value:.4g}"
 
 
 def list_points(parts: list[Slice]) -> list[dict[str, object]]:

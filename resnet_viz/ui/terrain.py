@@ -199,6 +199,7 @@ def read_levels(subject: Subject, plane: Plane) -> list[np.ndarray]:
         job = hub.jobs.get(make_level_key(subject, plane, side))
         if side > int(get_choice("finest")) or job is None or job.state != "done":
             break
+        job.calls.clear()  # with the states, which nobody wants any more
         finer = [np.full((side, side), np.nan) for _state in subject.states]
         for grid, coarse in zip(finer, grids, strict=False):
             grid[::2, ::2] = coarse

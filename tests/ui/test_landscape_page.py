@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub
-from resnet_viz.figures.landscape import Slice, measure_shape
+from resnet_viz.figures.landscape import Slice, measure_shape, write_loss
 from resnet_viz.lab import experiments
 from resnet_viz.ui.terrain import SIDES, list_blocks
 from resnet_viz.ui.views.landscape import compare
@@ -102,9 +102,9 @@ def test_grids_grow_finer_and_hold_the_nets_own_loss(engine: Hub) -> None:
         loss = experiments.measure_landscape_rows(state, 0, ticks, ticks, "test")
         assert loss[4, 4] == pytest.approx(experiments.finish(state)["test_loss"], rel=1e-5)
         shown = read_grid(page, lane)
-        assert shown[4][4] == f"Loss {loss[4, 4]:.4g} at (0, 0)"
-        assert shown[0][8] == f"Loss {loss[0, 8]:.4g} at (0.5, -0.5)"
-        assert shown[8][0] == f"Loss {loss[8, 0]:.4g} at (-0.5, 0.5)"
+        assert shown[4][4] == f"Loss {write_loss(loss[4, 4])} at (0, 0)"
+        assert shown[0][8] == f"Loss {write_loss(loss[0, 8])} at (0.5, -0.5)"
+        assert shown[8][0] == f"Loss {write_loss(loss[8, 0])} at (-0.5, 0.5)"
 
 
 def test_cancelled_it_keeps_what_is_there_and_goes_on_at_a_button(engine: Hub) -> None:

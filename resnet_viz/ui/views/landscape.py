@@ -21,6 +21,7 @@ from resnet_viz.figures.landscape import (
     find_height,
     list_points,
     measure_shape,
+    write_loss,
 )
 from resnet_viz.records import ConfigError, Trajectory
 from resnet_viz.text import _, sentence
@@ -59,7 +60,7 @@ def show_page() -> None:
     """The whole page."""
     st.title(_("Loss landscape"), anchor=False)
     st.markdown(_("Around a trained net’s weights, how does the loss rise? Two directions out of many thousands span a "
-                  "plane through the weights of each net: the same directions, the same range, the same colours."))
+                  "plane through the weights of each net. Both are drawn over the same range and in the same colours."))
     subject = show_subject("conv")
     for error in read_url():
         st.error(sentence(error), icon=":material/link_off:")
@@ -217,7 +218,7 @@ def show_slices(subject: Subject, plane: Plane, grids: list[np.ndarray]) -> None
     show_table(parts, shapes)
     for part, shape in zip(parts, shapes, strict=True):
         for words in tell_limits(part, shape):
-            st.markdown(f"{part.name}: {words}")
+            st.markdown(words)
     if len(shapes) == 2:
         st.markdown(compare([part.name for part in parts], shapes))
     st.caption(tell_proof())
@@ -229,7 +230,7 @@ def tell_shape(name: str, shape: Shape) -> str:
         return _("{net}: the loss is finite nowhere on this plane.").format(net=name)
     return _("{net}: loss {centre} at the centre; from {lowest} at ({x}, {y}) to {highest}; hollows: {hollows}; "
              "{bent} % of the points curve downwards.").format(
-        net=name, centre=f"{shape.centre:.3g}", lowest=f"{shape.lowest:.3g}", highest=f"{shape.highest:.3g}",
+        net=name, centre=write_loss(shape.centre), lowest=write_loss(shape.lowest), highest=write_loss(shape.highest),
         x=f"{shape.place[0]:.2g}", y=f"{shape.place[1]:.2g}", hollows=shape.hollows, bent=f"{100 * shape.bent:.0f}")
 
 
@@ -246,7 +247,7 @@ def tell_drawing(subject: Subject, parts: list[Slice], ways: list[Trajectory] | 
                  if get_choice("plane") == "pca" else
                  _("Each filter of a direction is as long as the net’s filter; biases and BatchNorm’s γ and β stay."))
     if ways is not None:
-        shares = ", ".join(f"{part.name} {write_share(way.explained)}" for part, way in zip(parts, ways, strict=True))
+        shares = " · ".join(f"{part.name} {write_share(way.explained)}" for part, way in zip(parts, ways, strict=True))
         words.append(_("White line: the trajectory of training, projected on the plane, from the circle at step 0 to the "
                        "net. Share of it that lies in the plane: {shares}. The rest leads out of the plane, so the loss "
                        "beneath the line is the plane’s, not the run’s.").format(shares=shares))
@@ -263,16 +264,19 @@ def tell_limits(part: Slice, shape: Shape) -> list[str]:
     """What a chart cannot show."""
     words = []
     if shape.holes:
-        words.append(_("the loss is not finite at {count} points: holes.").format(count=shape.holes))
+        words.append(_("{net}: the loss is not finite at {count} points, which are holes.").format(
+            net=part.name, count=shape.holes))
     if shape.above:
-        words.append(_("{count} of {all} points are above {limit} and drawn at {limit}; the highest is {highest}.").format(
-            count=shape.above, all=part.loss.size, limit=f"{CEILING:g}", highest=f"{shape.highest:.2g}"))
+        words.append(_("{net}: {count} of {all} points are above {limit} and drawn at {limit}; the highest is "
+                       "{highest}.").format(net=part.name, count=shape.above, all=part.loss.size, limit=f"{CEILING:g}",
+                                            highest=write_loss(shape.highest)))
     if shape.below:
-        words.append(_("{count} of {all} points are below {limit} and drawn at {limit}; the lowest is {lowest}.").format(
-            count=shape.below, all=part.loss.size, limit=f"{FLOOR:g}", lowest=f"{shape.lowest:.2g}"))
+        words.append(_("{net}: {count} of {all} points are below {limit} and drawn at {limit}; the lowest is "
+                       "{lowest}.").format(net=part.name, count=shape.below, all=part.loss.size, limit=f"{FLOOR:g}",
+                                           lowest=write_loss(shape.lowest)))
     if off := count_off(part):
-        words.append(_("{count} of {all} points of the trajectory lie outside the range.").format(
-            count=off, all=len(part.way)))
+        words.append(_("{net}: {count} of {all} points of the trajectory lie outside the range.").format(
+            net=part.name, count=off, all=len(part.way)))
     return words
 
 
@@ -281,10 +285,10 @@ def show_table(parts: list[Slice], shapes: list[Shape]) -> None:
     heads = [_("Net"), _("Loss at the centre"), _("Lowest"), _("Highest"), _("Hollows"), _("Curving downwards")]
     lines = [" | ".join(heads), "|".join([":--", *["--:"] * 5])]
     for part, shape in zip(parts, shapes, strict=True):
-        cells = [f"**{shape.centre:.3g}**", f"{shape.lowest:.3g}", f"{shape.highest:.3g}", str(shape.hollows),
-                 f"{100 * shape.bent:.0f} %"]
+        cells = [f"**{write_loss(shape.centre)}**", write_loss(shape.lowest), write_loss(shape.highest),
+                 str(shape.hollows), "–" if math.isnan(shape.bent) else f"{100 * shape.bent:.0f} %"]
         lines.append(" | ".join([part.name, *cells]))
-    st.markdown("\n".join(f"| {line} |" for line in lines).replace("nan %", "–").replace("nan", "–"))
+    st.markdown("\n".join(f"| {line} |" for line in lines))
     st.caption(_("Hollow: a point lower than all eight around it. Curving downwards: the share of the points at which "
                  "the loss itself, not its logarithm, bends down in some direction; a convex slice has none. Both by "
                  "differences of neighbours on this grid."))
