@@ -45,6 +45,18 @@ def test_totals_are_the_tables(name: str) -> None:
     assert multiply_adds in (None, net.multiply_adds)
 
 
+@pytest.mark.parametrize("n", [1, 3, 9, 18])
+def test_the_cifar_family_s_parameters_are_a_line_in_n(n: int) -> None:
+    """97,216 n - 21,926, the same for the plain net; option B's two projections add 2,752."""
+    depth, shape = 6 * n + 2, DataShape((3, 32, 32), 10)
+    projected = trace_net(NetConfig("conv", "projection", depth, (16,), "batch"), shape)
+    for name in (f"cifar{depth}", f"cifar{depth}-plain"):
+        net = trace_architecture(name)
+        assert (net.counted_layers, net.parameters) == (depth, 97_216 * n - 21_926)
+        assert projected.parameters - net.parameters == 2752
+    assert projected.counted_layers == depth and count_shortcuts(projected)["projection"] == 2
+
+
 def test_what_counts_to_34_and_what_does_not() -> None:
     """36 convolutions and fc are 37; the three projections do not count, nor pooling, nor BatchNorm."""
     net = trace_architecture("resnet34")
