@@ -29,7 +29,7 @@ from resnet_viz.store.runs import Store, StoreError
 from resnet_viz.sweeps import METRICS, Run, RunResult, SweepConfig, identify, predict_seconds
 
 SLICE_SECONDS = 0.8  # of computing in one slice: cancelling takes no longer
-SHARED_SECONDS = 0.1  # where others want the workers too; about as long as a race's slices
+SHARED_SECONDS = 0.06  # where others want the workers too: as long as a race’s slices
 MAX_SLICE = 2000  # steps
 ROOT_SECONDS = 0.6  # of computing after which a state is kept: that of each long slice, of some short ones
 RETRIES = 5

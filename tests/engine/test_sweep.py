@@ -258,7 +258,7 @@ def test_slices_are_short_where_others_want_the_workers(lab: Hub) -> None:
     assert sweep._size_slice(sweep.runs[0], training) == 800
     race = lab.call(lab.make(RaceConfig()))
     race.watchers = 1
-    assert sweep._size_slice(sweep.runs[0], training) == 100
+    assert sweep._size_slice(sweep.runs[0], training) == 60
     wait(lab, lab.drop(race))
     assert sweep._size_slice(sweep.runs[0], training) == 800
 
