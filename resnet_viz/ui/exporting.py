@@ -86,16 +86,17 @@ def show_file(label: str, make: Callable[[], Any], name: str, mime: str, key: st
 
 def show_whole(take: Callable[[], Taken], lane: int, key: str) -> None:
     """Report and frames, of which a race keeps the newest only: the run is trained once more for them."""
-    taken: Taken | None = st.session_state.get(f"{key}.taken")
-    fits = taken is not None and taken.config.until(taken.steps) == take().config.until(taken.steps)
-    job = hub.jobs.get(name_job(taken)) if fits else None
+    now, (config, steps) = take(), st.session_state.get(f"{key}.prepared", (None, 0))
+    asked = ("replay", config, steps)
+    job = hub.jobs.get(asked) if config == now.config.until(steps) else None
     if job is None or job.state != "running":
         st.caption(_("A live race does not keep every frame. For the report and the frames it is trained once more in the "
                      "background, to the same bits."))
         st.button(_("Prepare report and frames"), key=f"{key}.prepare", icon=":material/replay:",
                   on_click=prepare, args=(take, key))
     if job is not None:
-        follow_job(name_job(taken), f"{key}.replay", lambda job: show_replayed(taken, lane, job, key))
+        taken = replace(now, config=config, steps=steps)
+        follow_job(asked, f"{key}.replay", lambda job: show_replayed(taken, lane, job, key))
 
 
 def prepare(take: Callable[[], Taken], key: str) -> None:
@@ -104,12 +105,8 @@ def prepare(take: Callable[[], Taken], key: str) -> None:
     if taken.steps == 0:
         st.toast(_("Nothing has been trained yet: press Play first."))
         return
-    st.session_state[f"{key}.taken"] = taken
-    hub.call(hub.replay(taken.config.until(taken.steps), taken.steps))
-
-
-def name_job(taken: Taken) -> tuple:
-    return "replay", taken.config.until(taken.steps), taken.steps
+    st.session_state[f"{key}.prepared"] = config, steps = taken.config.until(taken.steps), taken.steps
+    hub.call(hub.replay(config, steps))
 
 
 def show_replayed(taken: Taken, lane: int, job: Job, key: str) -> None:

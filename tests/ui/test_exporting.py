@@ -108,7 +108,7 @@ def test_the_race_can_be_taken_home(engine: Hub, language: str) -> None:
     page.run()
     page.selectbox(key="export.lane").set_value(1).run()
     page.button(key="export.prepare").click().run()
-    job = engine.jobs[exporting.name_job(page.session_state["export.taken"])]
+    job = engine.jobs["replay", *page.session_state["export.prepared"]]
     wait_for(lambda: job.state == "done")
     page.run()
     assert not page.exception
