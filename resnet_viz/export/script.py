@@ -228,6 +228,8 @@ def write_head(run: Run) -> list[str]:
 def list_shapes(run: Run) -> list[str]:
     """The blocks' shapes, equal neighbours together: "[(8, 8, 1)] * 3"."""
     shapes = [plan.shape if run.net.family == "conv" else plan.shape[:2] for plan in run.plans]
+    if len(set(shapes)) == len(shapes):
+        return [str(shapes)]
     groups = ((shape, len(list(group))) for shape, group in itertools.groupby(shapes))
     return [f"[{shape}] * {count}" if count > 1 else f"[{shape}]" for shape, count in groups]
 
