@@ -153,7 +153,8 @@ def show_net(subject: Subject, i: int, results: dict[str, CreditResult], ablatio
     lines = tell_constant() if is_constant(result) else (tell_plain if plain else tell_residual)(result, ablation)
     fatal = np.flatnonzero(ablation.accuracy == 1) + 1
     if result.samples == 1 and len(fatal):
-        lines.append(_("Without block {number} its answer is wrong.").format(number=", ".join(map(str, fatal))))
+        lines.append(_("Its answer is wrong when one block alone is dropped: {number}.").format(
+            number=", ".join(map(str, fatal))))
     st.markdown("\n".join(f"- {line}" for line in lines))
 
 
@@ -216,7 +217,7 @@ def write_error(result: CreditResult) -> str:
     error = 100 * float(result.completeness_error.max())
     if is_constant(result) or not math.isfinite(error):
         return "–"
-    return f"{error:.0f} %" if error >= 10 else f"{error:.2g} %"
+    return ("< 0.001" if error < 0.001 else f"{error:.0f}" if error >= 10 else f"{error:.2g}") + "\u00a0%"
 
 
 def tell_errors(rows: list[tuple[str, str, CreditResult]]) -> list[str]:

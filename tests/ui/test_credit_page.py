@@ -68,7 +68,7 @@ def read_errors(page: AppTest) -> list[tuple[str, str, float, float]]:
     """Net, method, ΔF and completeness error in per cent, of the page's table."""
     table = next(item.value for item in page.markdown if "| ΔF |" in item.value)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
-    return [(row[0], row[1], float(row[2]), float(row[4].removesuffix("%"))) for row in rows]
+    return [(row[0], row[1], float(row[2]), float(row[4].strip("<\u00a0 %"))) for row in rows]
 
 
 def read_text(page: AppTest) -> str:
