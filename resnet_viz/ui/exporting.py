@@ -7,6 +7,7 @@ race does not keep, when somebody wants the whole run. It is then trained once m
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,10 +23,11 @@ from resnet_viz.export.frames import join_frames, make_table, write_csv, write_p
 from resnet_viz.export.report import LaneReport, make_report
 from resnet_viz.export.script import make_script
 from resnet_viz.records import WEIGHT_OPERATIONS, Operation, RaceConfig, State
-from resnet_viz.text import _, get_language, use_language
+from resnet_viz.text import _, call_in, get_language, use_language
 from resnet_viz.ui.controls import label_fields, label_options
 from resnet_viz.ui.progress import follow_job
 
+WIDTH = 480  # pixels, so that the popover does not jump while its words change
 PARQUET = "application/vnd.apache.parquet"
 
 
@@ -49,12 +51,13 @@ class Taken:
 
 def show_export(take: Callable[[], Taken], key: str = "export") -> None:
     """A button that opens what can be taken home. `take` says what that is, when a file is asked for."""
-    with st.popover(_("Take it home"), icon=":material/download:", key=key):
+    with st.popover(_("Take it home"), icon=":material/download:", key=key), st.container(width=WIDTH):
         show_files(take, key)
 
 
 @st.fragment
 def show_files(take: Callable[[], Taken], key: str) -> None:
+    use_language(st.session_state.language)  # a fragment may run by itself
     taken, lane = take(), 0
     if len(taken.names) > 1:
         lane = st.selectbox(_("Net"), range(len(taken.names)), format_func=lambda i: taken.names[i], key=f"{key}.lane")
@@ -74,14 +77,8 @@ def show_files(take: Callable[[], Taken], key: str) -> None:
 
 def show_file(label: str, make: Callable[[], Any], name: str, mime: str, key: str, words: str | None = None) -> None:
     """A button that makes a file when it is pressed, in the session's language."""
-    language = get_language()
-
-    def make_in_language() -> Any:
-        use_language(language)
-        return make()
-
-    st.download_button(label, make_in_language, f"resnet-viz-{name}", mime, key=key, help=words, icon=":material/download:",
-                       on_click="ignore")
+    st.download_button(label, functools.partial(call_in, get_language(), make), f"resnet-viz-{name}", mime, key=key,
+                       help=words, icon=":material/download:", on_click="ignore")
 
 
 def show_whole(take: Callable[[], Taken], lane: int, key: str) -> None:

@@ -22,9 +22,9 @@ from resnet_viz.figures.report import finish
 from resnet_viz.figures.sweep import draw_lines, draw_map
 from resnet_viz.store.export import write_csv, write_parquet
 from resnet_viz.sweeps import RunResult, SweepConfig
-from resnet_viz.text import _
+from resnet_viz.text import _, use_language
 from resnet_viz.ui.controls import label_fields
-from resnet_viz.ui.exporting import PARQUET, show_file
+from resnet_viz.ui.exporting import PARQUET, WIDTH, show_file
 from resnet_viz.ui.grid import describe_grid
 from resnet_viz.ui.outcomes import MEASURES, Outcomes, describe_run, label_measures, take_number
 from resnet_viz.ui.results import describe_trouble, find_roles
@@ -34,12 +34,13 @@ KEY = "sweep.export"
 
 def show_export_sweep(sweep: Sweep) -> None:
     """A button that opens what can be taken home of a sweep, as far as it is."""
-    with st.popover(_("Take it home"), icon=":material/download:", key=KEY):
+    with st.popover(_("Take it home"), icon=":material/download:", key=KEY), st.container(width=WIDTH):
         show_files(sweep)
 
 
 @st.fragment
 def show_files(sweep: Sweep) -> None:
+    use_language(st.session_state.language)  # a fragment may run by itself
     st.markdown(_("**The sweep**, as far as it is when you press"))
     roles = find_roles(sweep.config)
     with st.container(horizontal=True, gap="small"):

@@ -9,15 +9,18 @@ import streamlit as st
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.records import ConfigError
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _, sentence, use_language
 
 POLL = 0.3  # seconds between two looks
 
 
 def start_job(key: Hashable, calls: list[Call], name: str) -> None:
-    """Start a job where there is none; one that was stopped, by a button. `name` is the button's."""
+    """Start a job where there is none; one that was stopped, by a button. `name` is the button's.
+
+    What these nets do not allow is not asked again.
+    """
     job = hub.jobs.get(key)
-    stopped = job is not None and job.state in ("cancelled", "failed")
+    stopped = job is not None and job.state in ("cancelled", "failed") and not isinstance(job.error, ConfigError)
     if job is None or (stopped and st.button(_("Measure again"), key=f"{name}.again", icon=":material/refresh:")):
         hub.call(hub.start(key, calls))
 
@@ -42,6 +45,7 @@ def follow_job(key: Hashable, name: str, show: Callable[[Job], None]) -> None:
 
 @st.fragment(run_every=POLL)
 def watch_job(job: Job, name: str, show: Callable[[Job], None]) -> None:
+    use_language(st.session_state.language)  # a fragment runs by itself
     if job.state != "running":
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):

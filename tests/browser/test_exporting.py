@@ -20,15 +20,18 @@ WORDS = {"en": ("Take it home", "Prepare report and frames"), "zh_CN": ("导出"
 def take_home(page: Page, url: str, language: str, folder: Path) -> None:
     """Train a little, and download every file of the race."""
     page.goto(f"{url}/?lang={language}&depth=6&width=12&steps=40")
+    board = page.get_by_test_id("board")
+    expect(board).to_have_attribute("data-state", "ready", timeout=PATIENCE)
+    page.wait_for_load_state("networkidle")
     page.locator(".st-key-play button").filter(visible=True).click(timeout=PATIENCE)
-    expect(page.get_by_test_id("board")).to_contain_text({"en": "Finished", "zh_CN": "已完成"}[language], timeout=PATIENCE)
+    expect(board).to_have_attribute("data-state", "finished", timeout=PATIENCE)
     take, prepare = WORDS[language]
     page.get_by_role("button", name=take).filter(visible=True).click()
     page.get_by_role("button", name=prepare).filter(visible=True).click()
-    expect(page.locator(".st-key-export\\.report button").filter(visible=True)).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".st-key-export-report button").filter(visible=True)).to_be_visible(timeout=PATIENCE)
     for name, file in FILES.items():
         with page.expect_download(timeout=PATIENCE) as download:
-            page.locator(f".st-key-export\\.{name} button").filter(visible=True).click()
+            page.locator(f".st-key-export-{name} button").filter(visible=True).click()
         assert download.value.suggested_filename == f"resnet-viz-{file}"
         download.value.save_as(folder / file)
 
@@ -43,7 +46,9 @@ def test_every_file_is_downloaded_and_the_report_opens(chromium: Browser, server
     context.close()
     race = RaceConfig.from_json((tmp_path / "race.json").read_text())
     assert len(race.lanes) == 2 and race.lanes[0].net.depth == 6
-    compile((tmp_path / "net0.py").read_text(), "net0", "exec")
+    script = (tmp_path / "net0.py").read_text()
+    compile(script, "net0", "exec")
+    assert {"en": "# 1. The data", "zh_CN": "# 1. 数据"}[language] in script
     assert (tmp_path / "frames.csv").read_text("utf-8-sig").count("\n") == 81
     assert (tmp_path / "frames.parquet").read_bytes()[:4] == b"PAR1"
     assert json.loads((tmp_path / "net0.safetensors").read_bytes()[8:].split(b"}}")[0] + b"}}")["head.layer.weight"]
