@@ -16,7 +16,7 @@ def open_page(page: Page, url: str, query: str = SMALL) -> None:
     """The page, once its nets are trained and all is measured."""
     page.goto(f"{url}/gradients?{query}")
     for key in ("slopes-none", "slopes-batch", "autocorrelation", "responses", "now"):
-        page.locator(f".st-key-{key} .js-plotly-plot").wait_for(timeout=PATIENCE)
+        page.locator(f".st-key-{key} .js-plotly-plot").first.wait_for(timeout=PATIENCE)
 
 
 def test_chosen_nets_are_drawn_and_in_the_address(page: Page, server) -> None:

@@ -18,7 +18,7 @@ def open_page(page: Page, url: str, query: str = SMALL) -> None:
     """The page, once its nets are trained and all is measured."""
     page.goto(f"{url}/paths?{query}")
     page.locator(".rv-unravelled").wait_for(timeout=PATIENCE)
-    page.locator(".st-key-together .js-plotly-plot").wait_for(timeout=PATIENCE)
+    page.locator(".st-key-together .js-plotly-plot").first.wait_for(timeout=PATIENCE)
 
 
 def test_paths_light_up_one_by_one_and_add_up(page: Page, server, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.gradients import (
     REACH,
@@ -22,7 +21,7 @@ from resnet_viz.figures.gradients import (
     draw_slopes,
     find_bounds,
 )
-from resnet_viz.records import INITS, N_, NORMS, ConfigError, NetConfig, SlopeResult, parse_field
+from resnet_viz.records import INITS, N_, NORMS, ConfigError, Frame, NetConfig, SlopeResult, parse_field
 from resnet_viz.text import _, join, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
@@ -56,8 +55,7 @@ def show_page() -> None:
     show_shattering()
     subject = show_subject()
     shared = write_url(subject.write_query() | write_own(), subject.race)
-    show_now(subject)
-    show_responses(subject)
+    show_trained(subject)
     with st.container(horizontal=True):
         show_share(shared)
     show_lesson()
@@ -257,13 +255,25 @@ def judge_shattering(lag1: float) -> str:
 # ---------------------------------------------------------------------------------------------------- trained nets
 
 
-def show_now(subject: Subject) -> None:
-    """The gradient's norm at each layer of the subject's nets, as they stand."""
+def show_trained(subject: Subject) -> None:
+    """Of the subject's nets, as they stand: the gradient at each layer, and how strongly each responds."""
+    key, lanes = subject.key("trained"), len(subject.states)
+    start_job(key, [Call(name, state) for name in ("measure", "measure_responses") for state in subject.states], "trained")
+
+    def show(job: Job) -> None:
+        for show_part, results in ((show_now, job.results[:lanes]), (show_responses, job.results[lanes:])):
+            if all(result is not None for result in results):
+                show_part(subject, results)
+
+    follow_job(key, "trained", show)
+
+
+def show_now(subject: Subject, frames: list[Frame]) -> None:
+    """The gradient's norm at each layer."""
     st.header(_("The gradient in these nets, at step {step}").format(step=subject.step), anchor=False)
-    frames = hub.call(hub.measure(subject.key("now"), [Call("measure", state) for state in subject.states]))
     found = [frame.gradient[0].astype(float) if len(frame.gradient) else np.full(0, np.nan) for frame in frames]
-    words = [tell_now(*each) for each in zip(subject.names, found, [state.lane.net.blocks for state in subject.states],
-                                             strict=True)]
+    words = [tell_now(name, gradient, state.lane.net.blocks)
+             for name, gradient, state in zip(subject.names, found, subject.states, strict=True)]
     rows = [{"net": name, "layer": layer + 1, "gradient": value} for name, values in zip(subject.names, found, strict=True)
             for layer, value in enumerate(values.tolist())]
     show_chart(draw_now(subject.names, found), "now", join(*words), rows)
@@ -281,11 +291,9 @@ def tell_now(name: str, gradient: np.ndarray, blocks: int) -> str:
         net=name, first=f"{first:.2g}", last=f"{last:.2g}", slope=write_slope(math.log10(first / last) / blocks))
 
 
-def show_responses(subject: Subject) -> None:
+def show_responses(subject: Subject, responses: list[np.ndarray]) -> None:
     """The standard deviation of each layer's output. He et al. 2015 (1512.03385), figure 7."""
     st.header(_("How strongly their layers respond"), anchor=False)
-    calls = [Call("measure_responses", state) for state in subject.states]
-    responses = hub.call(hub.measure(subject.key("responses"), calls))
     words = [_("{net}: between {low} and {high}, {mean} on average.").format(
         net=name, low=f"{values.min():.3g}", high=f"{values.max():.3g}", mean=f"{values.mean():.3g}")
         for name, values in zip(subject.names, responses, strict=True)]

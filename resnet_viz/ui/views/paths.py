@@ -7,11 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import streamlit as st
 
-from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.looks import COLOURS
 from resnet_viz.figures.paths import count_left, count_lengths, draw_lengths, draw_norms, list_paths
-from resnet_viz.records import N_, ConfigError, Operation, PathsResult, parse_field
+from resnet_viz.records import N_, ConfigError, Operation, OperationResult, PathsResult, parse_field
 from resnet_viz.text import _, join, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
@@ -269,7 +268,7 @@ def show_deletion(subject: Subject) -> None:
         show_chart(draw_lengths(subject.names, before, left), "deleted", join(*words), rows)
     with text:
         for i, line in enumerate(words):
-            st.markdown(join(line, tell_cost(subject, i, k)))
+            show_cost(subject, i, k, line)
         st.caption(_("Residual net: the block’s branch is dropped, its shortcut stays. Plain net: the whole block is "
                      "dropped and its neighbours are joined; that is a path which was not there before. What the other "
                      "blocks are fed changes too, so the gradient that is left is not just the sum over the paths that "
@@ -283,14 +282,15 @@ def tell_deletion(name: str, blocks: int, residual: bool) -> str:
         net=name, before=write_power(blocks), after=write_power(blocks - 1))
 
 
-def tell_cost(subject: Subject, lane: int, k: int) -> str:
-    """Held-out accuracy with and without the block; or why it cannot be dropped."""
+def show_cost(subject: Subject, lane: int, k: int, line: str) -> None:
+    """What is said of the deletion; and held-out accuracy with and without the block, or why it cannot be dropped."""
     arguments = ((Operation("lesion", k),), False)
-    try:
-        call = Call("measure_operation", subject.states[lane], arguments)
-        result, = hub.call(hub.measure(subject.key("operate", lane, *arguments), [call]))
-    except ConfigError as error:
-        return sentence(error)
+    key = subject.key("operate", lane, *arguments)
+    start_job(key, [Call("measure_operation", subject.states[lane], arguments)], f"cost.{lane}")
+    follow_job(key, f"cost.{lane}", lambda job: st.markdown(join(line, *map(tell_cost, filter(None, job.results)))))
+
+
+def tell_cost(result: OperationResult) -> str:
     before, after = (100 * when["test_accuracy"] for when in (result.before, result.after))
     return _("Held-out accuracy: {before} % → {after} %.").format(before=f"{before:.1f}", after=f"{after:.1f}")
 
@@ -312,5 +312,8 @@ def show_lesson() -> None:
         st.markdown(_("**What to look for.** Most paths are about half as long as the net. Where the norm falls with each "
                       "branch on the way, the effective length is below the mean length, and far below it in deep nets. "
                       "Veit et al. found 5 to 17 in a net of 54 blocks."))
+        st.markdown(_("Compare step 0 with step 600 of the dense nets of 12 layers: before training the path along the "
+                      "shortcuts alone is already about half of the gradient, after it next to nothing, and longer paths "
+                      "carry it."))
         st.markdown(_("**What not to conclude.** A small norm is not a path without use: training has shaped all of them "
                       "together, and path vectors can add up or cancel."))
