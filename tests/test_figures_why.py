@@ -115,6 +115,12 @@ def test_lengths_are_bars_and_what_is_left_stands_in_them() -> None:
     assert figure.layout.barmode == "overlay"
 
 
+@pytest.mark.parametrize(("blocks", "step"), [(1, 1), (12, 1), (13, 5), (54, 5)])
+def test_lengths_have_marks_that_can_be_read(blocks: int, step: int) -> None:
+    axis = draw_lengths(NAMES[1:], [count_lengths(blocks, True)]).layout.xaxis
+    assert axis.dtick == step and axis.range[0] < 0 < blocks < axis.range[1] < blocks + 1
+
+
 def test_norms_stand_on_a_log_axis_with_the_effective_length() -> None:
     results = [make_result(False, 0.1), make_result(True, 0.1)]
     alone, together = (draw_norms(NAMES, results, whole) for whole in (False, True))

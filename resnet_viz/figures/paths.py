@@ -76,4 +76,4 @@ def draw_norms(names: list[str], results: list[PathsResult | None], together: bo
 
 
 def _name_lengths(figure: go.Figure, count: int) -> None:
-    figure.update_xaxes(title=_("Length of the path: branches on its way"), dtick=1 if count <= 31 else None)
+    figure.update_xaxes(title=_("Length: branches on the way"), dtick=1 if count <= 13 else 5, range=(-0.6, count - 0.4))

@@ -88,7 +88,7 @@ def _draw_lengths(takes: np.ndarray, at: int, norms: np.ndarray, bottom: int) ->
     for k, count in enumerate(piled):
         x = pitch * (k + 0.5)
         parts += [_text(x, bottom + 22, str(k)), _text(x, bottom - STEP * count - 8, f"× {count}")]
-    return [*parts, _text(WIDTH / 2, bottom + 46, _("Length of the path: branches on its way"))]
+    return [*parts, _text(WIDTH / 2, bottom + 46, _("Length: branches on the way"))]
 
 
 def _grade(norms: np.ndarray) -> np.ndarray:

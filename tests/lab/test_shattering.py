@@ -163,3 +163,15 @@ def test_residual_responses_are_smaller(seed):
         state, _ = advance(make_state(Lane(replace(net, skip=skip)), "digits", seed), 60)
         means.append(measure_responses(state)[2::2].mean())
     assert means[0] < means[1]
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_responses_behind_batchnorm_are_about_the_size_of_gamma(skip):
+    """Claim: the root of the mean γ² and the variance of β, as far as the stored statistics are those of the data."""
+    state, _ = advance(make_state(Lane(NetConfig(depth=12, norm="batch", skip=skip)), "digits", 0), 100)
+    found = measure_responses(state)
+    module = experiments.get_trainer(state.lane, "digits").module
+    norms = [module.stem.norm, *(norm for block in module.blocks for norm in (block.norm1, block.norm2))]
+    expected = [(norm.weight.square().mean() + norm.bias.var(correction=0)).sqrt().item() for norm in norms]
+    assert np.allclose(found, expected, rtol=0.15)
+    assert np.allclose(expected, 1, atol=0.2)  # γ has hardly moved
