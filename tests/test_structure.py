@@ -97,6 +97,16 @@ def test_tasks_import_the_lab_only_when_they_run() -> None:
     assert not [name for name in find_imports(PACKAGE / "engine" / "tasks.py", top_only=True) if ".lab" in name]
 
 
+def test_fragments_speak_the_session_s_language() -> None:
+    """Run by itself a fragment knows no language: it has to say first which."""
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            decorators = [ast.unparse(item) for item in getattr(node, "decorator_list", ())]
+            if any(decorator.startswith("st.fragment") for decorator in decorators):
+                first = node.body[1 if ast.get_docstring(node) else 0]
+                assert ast.unparse(first) == "use_language(st.session_state.language)", f"{path.name}: {node.name}"
+
+
 def test_readme_tree_is_the_folder() -> None:
     """Every file and folder that the README's tree names exists, and every module of the package is in it."""
     tree = re.search(r"```text\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S).group(1)

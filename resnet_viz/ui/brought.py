@@ -19,7 +19,7 @@ from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.credit import draw_brought, draw_credit, find_reach, is_noise, list_credits, list_maps
 from resnet_viz.records import N_, PRETRAINED, ConfigError, CreditResult, PictureCredit
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _, sentence, use_language
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.crediting import KEY, NONE, PICTURE_STAGES, choose, get_asked, label_maps, label_methods
 from resnet_viz.ui.progress import POLL, follow_job
@@ -146,6 +146,7 @@ def start_download(key: Hashable, name: str, note: Path) -> None:
 
 @st.fragment(run_every=POLL)
 def watch_download(job: Job, note: Path) -> None:
+    use_language(st.session_state.language)  # a fragment runs by itself
     if job.state != "running":
         st.rerun()
     done, size = read_note(note)

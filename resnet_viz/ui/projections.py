@@ -21,7 +21,7 @@ from resnet_viz.figures.dimensions import (
     make_target,
 )
 from resnet_viz.records import NetConfig, ProjectionView, RaceConfig, State, plan_blocks
-from resnet_viz.text import _
+from resnet_viz.text import _, use_language
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.questions import LEARNED, Sizes, name_way
 
@@ -114,6 +114,7 @@ def follow_look(job: Job, steps: list[int], net: NetConfig, block: int) -> None:
 
     @st.fragment(run_every=POLL)
     def watch() -> None:
+        use_language(st.session_state.language)  # a fragment runs by itself
         if job.state != "running":
             st.rerun()
         st.progress(job.done / len(job.results), text=_("Measuring: {done} of {total}").format(

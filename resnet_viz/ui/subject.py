@@ -14,7 +14,7 @@ import streamlit as st
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.race import Race
 from resnet_viz.records import ConfigError, NetConfig, RaceConfig, State, parse_field
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _, sentence, use_language
 from resnet_viz.ui.controls import label_options, name_lanes
 from resnet_viz.ui.session import PAGE
 from resnet_viz.ui.settings import Settings, read_query, read_race, write_query, write_value
@@ -202,6 +202,7 @@ def describe_nets(race: Race) -> str:
 @st.fragment(run_every=POLL)
 def show_training(race_id: str, step: int) -> None:
     """How far the nets are, until they are there; then the page is drawn."""
+    use_language(st.session_state.language)  # a fragment runs by itself
     race = hub.find(race_id)
     if race is None or race.step >= step or race.state in ("diverged", "failed"):
         if race is not None and race.step < step:

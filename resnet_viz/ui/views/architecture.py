@@ -13,7 +13,7 @@ from resnet_viz.figures.architecture import COLUMN, MANY, draw_architectures, la
 from resnet_viz.figures.layers import count_parts, label_columns, list_rows, write_count, write_page, write_totals
 from resnet_viz.figures.passing import draw_pass, label_steps
 from resnet_viz.records import Architecture, ConfigError, NetConfig
-from resnet_viz.text import _, call_in, get_language, sentence
+from resnet_viz.text import _, call_in, get_language, sentence, use_language
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import write_csv
 from resnet_viz.ui.choosing import DATA, MOST, OWN, read_step, read_url, show_choice, show_own, write_query
@@ -200,6 +200,7 @@ def show_pass(net: Architecture, query: dict[str, str]) -> None:
 @st.fragment
 def show_strip(net: Architecture, query: dict[str, str]) -> None:
     """The strip, by hand with a slider or by itself."""
+    use_language(st.session_state.language)  # a fragment runs by itself
     labels = label_steps(net)
     choose_step(len(labels) - 1)
     with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -19,7 +19,7 @@ from resnet_viz.figures.block import (
 )
 from resnet_viz.figures.equations import name_unit, write_equations
 from resnet_viz.records import DATASETS, BlockView, ConfigError, Edit, NetConfig
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _, sentence, use_language
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.canvas import BLANK, show_canvas, take_drawing
 from resnet_viz.ui.charts import show_chart
@@ -125,6 +125,7 @@ def open_case(case: str) -> None:
 @st.fragment
 def show_block(subject: Subject) -> None:
     """All that follows the sliders."""
+    use_language(st.session_state.language)  # a fragment runs by itself
     if st.session_state.pop(RENEW, False):
         st.rerun()  # other nets: the sidebar too
     fit(subject)

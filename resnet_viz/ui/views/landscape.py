@@ -24,7 +24,7 @@ from resnet_viz.figures.landscape import (
     write_loss,
 )
 from resnet_viz.records import ConfigError, Trajectory
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _, sentence, use_language
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.session import write_url
@@ -182,6 +182,7 @@ def tell_progress(key: tuple, job: Job) -> str:
 @st.fragment(run_every=POLL)
 def watch(jobs: dict[Hashable, Job]) -> None:
     """Only this is drawn anew while something is measured: charts stay as they are until there is more to see."""
+    use_language(st.session_state.language)  # a fragment runs by itself
     if any(job.state != "running" for job in jobs.values()):
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):

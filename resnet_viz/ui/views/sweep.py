@@ -11,7 +11,7 @@ from resnet_viz.engine.hub import hub
 from resnet_viz.engine.sweep import RunProgress, Sweep
 from resnet_viz.records import ConfigError
 from resnet_viz.sweeps import READY, Estimate, SweepConfig
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _, sentence, use_language
 from resnet_viz.ui import grid
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.exporting_sweep import show_export_sweep
@@ -177,6 +177,7 @@ def find_estimate(config: SweepConfig, sweep: Sweep | None) -> Estimate | None:
 @st.fragment(run_every=POLL)
 def watch_estimate(future: Future) -> None:
     """Draw the page anew when there is an estimate."""
+    use_language(st.session_state.language)  # a fragment runs by itself
     if future.done():
         st.rerun()
     st.markdown(_("Estimating the cost …"))
@@ -211,6 +212,7 @@ def on_start(config: SweepConfig) -> None:
 @st.fragment(run_every=POLL)
 def watch_sweep(sweep: Sweep, drawn: int) -> None:
     """Progress and Cancel, by themselves; the page is drawn anew where runs have finished since `drawn`."""
+    use_language(st.session_state.language)  # a fragment runs by itself
     finished = sweep.done
     if sweep.state != "running" or (finished != drawn and is_due(sweep)):
         st.rerun()
