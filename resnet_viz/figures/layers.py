@@ -97,13 +97,15 @@ th, td {{ padding: 0.15rem 0.6rem; border-bottom: 1px solid #D5DBE1; text-align:
 </style>
 </head>
 <body>
+<main>
 <h1>{names}</h1>
-<div class="wide" tabindex="0"><div class="figure" role="img" aria-label="{told}">{chart}</div></div>
+<div class="wide" tabindex="0"><div class="figure" role="figure" aria-label="{told}">{chart}</div></div>
 <ul>{totals}</ul>
 <h2>{every}</h2>
 <div class="wide" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>
 {body}
 </tbody></table></div>
+</main>
 </body>
 </html>
 """
@@ -115,8 +117,8 @@ def write_page(nets: list[Architecture]) -> bytes:
     chart = figure.to_html(full_html=False, include_plotlyjs=True, config={"displaylogo": False, "responsive": True})
     totals = [write_totals(net) for net in nets]
     return PAGE.format(
-        language=get_language().replace("_", "-"), names=", ".join(name_net(net.name) for net in nets),
-        least=COLUMN * len(nets), chart=chart, told="; ".join(totals), every=_("Every layer"),
+        language=get_language().replace("_", "-"), names=_(", ").join(name_net(net.name) for net in nets),
+        least=COLUMN * len(nets), chart=chart, told=_("; ").join(totals), every=_("Every layer"),
         totals="".join(f"<li>{text}</li>" for text in totals),
         head="".join(f'<th scope="col">{title}</th>' for title in label_columns().values()),
         body="\n".join(_write_rows(nets))).encode()
