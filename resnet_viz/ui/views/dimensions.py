@@ -167,7 +167,7 @@ def explain_error(words: str, shapes: list[tuple[int, ...]]) -> list[str]:
         _("**({first})** and **({second})** are their sizes along dimension {axis}. Number is added to number, so the two "
           "must be equal.").format(first=first, second=second, axis=axis),
         _("**dimension {axis}**: dimensions are counted from 0. {names}.").format(
-            axis=axis, names=_(", ").join(f"{i}: {name}" for i, name in enumerate(names))),
+            axis=axis, names=_(", ").join(f"{i} = {name}" for i, name in enumerate(names))),
         _("**non-singleton**: a dimension of size 1 would be repeated to fit. This one has more."),
     ]
     others = [names[i] for i in range(1, axis) if shapes[0][i] != shapes[1][i] and 1 not in (shapes[0][i], shapes[1][i])]
