@@ -151,16 +151,16 @@ def draw_map(cells: Sequence[Sequence[Sequence[Spot]]], across: Scale, down: Sca
         z=table, x=list(range(len(across.values))), y=list(range(len(down.values))), colorscale=SCALE, zmin=0,
         zmax=measure.chance if measure.chance is not None else None, xgap=2, ygap=2,
         text=[[write_cell(spots, measure) for spots in row] for row in cells], texttemplate="%{text}",
-        colorbar={"thickness": 12, "ticksuffix": measure.suffix}, hoverongaps=False,
+        showscale=False, hoverongaps=False,  # the cells say their numbers
         hovertemplate="%{text}<extra></extra>"))
     lost = [(x, y) for y, row in enumerate(cells) for x, spots in enumerate(row) if spots and np.isnan(table[y][x])]
     figure.add_scatter(x=[x for x, _y in lost], y=[y for _x, y in lost], mode="text", text=[_("diverged")] * len(lost),
                        showlegend=False, hoverinfo="skip")
     for update, scale in ((figure.update_xaxes, across), (figure.update_yaxes, down)):
         update(title=scale.title, tickvals=list(range(len(scale.values))), ticktext=list(scale.labels), showgrid=False,
-               zeroline=False, range=[-0.5, len(scale.values) - 0.5], automargin=True)
+               tickangle=0, title_standoff=8, zeroline=False, range=[-0.5, len(scale.values) - 0.5], automargin=True)
     figure.update_layout(uirevision="sweep")
-    return finish_figure(figure, max(240, 130 + 52 * len(down.values)))
+    return finish_figure(figure, max(240, 130 + 52 * len(down.values))).update_layout(margin_t=32)
 
 
 def write_cell(spots: Sequence[Spot], measure: Measure) -> str:

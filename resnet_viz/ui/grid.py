@@ -71,7 +71,8 @@ def name_grid(config: SweepConfig) -> str:
 def describe_grid(config: SweepConfig) -> str:
     """The axes in words, such as "Depth: 8, 20 × Shortcut: Plain net, Zero padding (A) × 3 seeds"."""
     _base, axes, seeds = read_grid(config)
-    parts = [f"{label_fields()[name]}: " + _(", ").join(name_value(name, value) for value in values)
+    words = _("{setting}: {values}")
+    parts = [words.format(setting=label_fields()[name], values=_(", ").join(name_value(name, value) for value in values))
              for name, values in axes.items()]
     return " × ".join([*parts, _("{count} seeds").format(count=seeds)])
 

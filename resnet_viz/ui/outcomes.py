@@ -21,6 +21,7 @@ KINDS = ("lines", "map")
 NUMBERS = ("depth", "width", "lr", "momentum", "weight_decay", "batch_size", "steps")
 AT_CHANCE = 0.95  # of ln C: a training loss of so much or more has learned next to nothing
 LEARNED = 10.0  # %: a training error below this counts as trained
+MOST_SHOWN = 1e15  # Streamlit's tables cannot write larger numbers
 MOST = 8  # values that one sentence lists
 
 # ---------------------------------------------------------------------------------------------------- the charts' roles
@@ -67,6 +68,12 @@ def take_number(result: RunResult, measure: str) -> float | None:
     part, what = measure.split("_")
     value = getattr(result, f"{part}_{'accuracy' if what == 'error' else 'loss'}")
     return value if what == "loss" or value is None else 100 * (1 - value)
+
+
+def take_shown(run: RunResult, measure: str) -> float | None:
+    """A number that the table can write; the loss of a run that diverged may be none."""
+    number = take_number(run, measure)
+    return number if number is not None and abs(number) < MOST_SHOWN else None
 
 
 def label_measures() -> dict[str, str]:
@@ -203,9 +210,8 @@ class Outcomes:
         """Mean ± standard deviation."""
         mean, spread = summarise(spots)
         percent = self.measure(measure).percent
-        words = f"{mean:.1f}" if percent else f"{mean:.3g}"
-        if math.isfinite(spread):
-            words += f" ± {spread:.1f}" if percent else f" ± {spread:.1g}"
+        places = 1 if percent else 4
+        words = f"{mean:.{places}f}" + (f" ± {spread:.{places}f}" if math.isfinite(spread) else "")
         return words + (" %" if percent else "")
 
     def _list_places(self, words: str, fits: Any) -> str:
@@ -217,7 +223,7 @@ class Outcomes:
                 setting = label_fields()[self.roles.x]
                 net = self.name_net(panel, colour)
                 listed = _(", ").join(name_value(self.roles.x, x) for x in places[:MOST]) + (" …" if places[MOST:] else "")
-                found.append(_("{net} ({setting} {values})").format(net=net, setting=setting, values=listed))
+                found.append(_("{net} ({setting}: {values})").format(net=net, setting=setting, values=listed))
         return words.format(places=_("; ").join(found)) if found else ""
 
     def _is_at_chance(self, runs: list[RunResult]) -> bool:

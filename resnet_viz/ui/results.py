@@ -23,7 +23,7 @@ from resnet_viz.ui.outcomes import (
     choose_roles,
     describe_run,
     label_measures,
-    take_number,
+    take_shown,
 )
 
 KEY = "sweep."
@@ -86,7 +86,7 @@ def show_results(sweep: Sweep) -> None:
     roles = find_roles(sweep.config)
     show_roles(sweep.config, roles)
     outcomes = Outcomes(sweep.config, sweep.runs, roles)
-    show_charts(outcomes)
+    show_charts(outcomes, sweep.state == "running")
     said = outcomes.say()
     if said:
         st.header(_("What these numbers say"), anchor=False)
@@ -100,7 +100,7 @@ def show_results(sweep: Sweep) -> None:
 def show_roles(config: SweepConfig, roles: Roles) -> None:
     """Which setting stands where, and what is drawn."""
     names = [axis.name for axis in config.axes if axis.name != "seed"]
-    titles, kinds = label_fields(), {"lines": _("Lines"), "map": _("Map")}
+    titles, kinds = label_fields(), {"lines": _("Lines"), "map": _("Heat map")}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key=KEY + "roles"):
         if len(names) > 1:
             choose("x", roles.x, st.selectbox, _("Along the axis"), names, format_func=titles.get, width=190)
@@ -112,13 +112,13 @@ def show_roles(config: SweepConfig, roles: Roles) -> None:
                selection_mode="multi")
 
 
-def show_charts(outcomes: Outcomes) -> None:
+def show_charts(outcomes: Outcomes, live: bool) -> None:
     """A chart for each number drawn, and for each value of the third axis; two beside each other."""
     charts = [(panel, measure) for measure in outcomes.roles.measures for panel in outcomes.values("panel")]
     for i in range(0, len(charts), 2):
         for column, (panel, measure) in zip(st.columns(2, gap="large"), charts[i : i + 2], strict=False):
             with column:
-                show_one(outcomes, panel, measure)
+                show_one(outcomes, panel, measure, live)
     st.caption(_("Dotted: guessing. Points are single runs, the larger marks their mean over the seeds, with one standard "
                  "deviation; × marks a run that diverged, which the mean leaves out.")
                if outcomes.roles.kind == "lines" else
@@ -126,7 +126,8 @@ def show_charts(outcomes: Outcomes) -> None:
                  "guessing."))
 
 
-def show_one(outcomes: Outcomes, panel: Any, measure: str) -> None:
+def show_one(outcomes: Outcomes, panel: Any, measure: str, live: bool) -> None:
+    """One chart, of this value of the third axis."""
     what = outcomes.measure(measure)
     title = " · ".join(filter(None, [what.title, outcomes.name("panel", panel)]))
     st.markdown(f"**{title}**")
@@ -140,7 +141,8 @@ def show_one(outcomes: Outcomes, panel: Any, measure: str) -> None:
         count = sum(len(spots) for row in cells for spots in row)
     alt = _("{title} against {setting}: {count} runs so far. What they say stands below the charts.").format(
         title=title, setting=label_fields()[outcomes.roles.x], count=count)
-    key = f"sweep-{measure}-{outcomes.values('panel').index(panel)}"
+    # Of two figures that come within a moment Streamlit may keep showing the first. So the last has a key of its own.
+    key = f"sweep-{measure}-{outcomes.values('panel').index(panel)}" + ("-live" if live else "")
     show_chart(figure, key, alt, outcomes.rows(measure))
 
 
@@ -176,7 +178,7 @@ def show_runs(sweep: Sweep) -> None:
     states, titles, rows = label_states(), label_fields() | label_measures(), []
     for run in sweep.runs:
         state = states[run.state] + (_(" (known already)") if run.reused else "")
-        numbers = {titles[name]: take_number(run.result, name) if run.result else None for name in MEASURES}
+        numbers = {titles[name]: take_shown(run.result, name) if run.result else None for name in MEASURES}
         rows.append({titles[axis.name]: name_value(axis.name, value)
                      for axis, value in zip(sweep.config.axes, run.run.place, strict=True)}
                     | {_("State"): state, _("Step"): run.step} | numbers

@@ -67,9 +67,8 @@ def test_stored_runs_are_compared_and_raced_again(page: Page, server) -> None:
     page.goto(f"{server.url}/runs?depth=8&seed=0&lang=en")
     table = page.locator("[class*='st-key-runs-table']").first
     expect(table).to_be_visible(timeout=PATIENCE)
-    canvas = table.locator("canvas").first
     for row in (1, 2):  # the header is the first; a row is 35 px high
-        canvas.click(position={"x": 15, "y": 35 * row + 17})
+        table.locator(".dvn-scroller").click(position={"x": 15, "y": 35 * row + 17})
     expect(page.locator("[class*='st-key-runs-points-loss'] .js-plotly-plot")).to_be_visible(timeout=PATIENCE)
     expect(page.locator(".st-key-runs-race button:visible").first).to_be_enabled(timeout=PATIENCE)
     with page.expect_download() as download:

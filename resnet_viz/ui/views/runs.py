@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
@@ -20,7 +21,7 @@ from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.exporting import show_export_run
 from resnet_viz.ui.grid import name_value
-from resnet_viz.ui.outcomes import MEASURES, label_measures, take_number
+from resnet_viz.ui.outcomes import MEASURES, label_measures, take_number, take_shown
 from resnet_viz.ui.session import go_to, show_branch, write_url
 from resnet_viz.ui.shelf import (
     KEY,
@@ -38,7 +39,8 @@ from resnet_viz.ui.shelf import (
 PAGE = "runs"
 LIMIT = 500  # rows on the page; what is exported has no limit
 NUMERIC = ("depth", "lr", "seed", "steps", "momentum", "weight_decay", "batch_size")
-COLUMNS = ("dataset", "family", "depth", "width", "shortcut", "norm", "init", "lr", "seed", "steps")  # always shown
+FIRST = ("family", "depth", "shortcut", "norm", "init", "seed")  # columns before the numbers
+COLUMNS = ("dataset", "width", "lr", "steps")  # always shown behind them
 
 
 def show_page() -> None:
@@ -122,12 +124,11 @@ def show_table(runs: list[RunResult]) -> list[RunResult]:
     kept = read_selection(st.session_state.get(KEY + "selected", ""), runs)
     shown = hashlib.sha256(",".join(identities).encode()).hexdigest()[:12]
     titles, measures = label_fields(), label_measures()
-    settings = list_columns(runs)
-    rows = [{titles[name]: name_value(name, list_settings(run.race)[name]) if name not in NUMERIC
-             else list_settings(run.race)[name] for name in settings}
-            | {measures[name]: take_number(run, name) for name in MEASURES}
-            | {_("Diverged"): run.diverged, _("Seconds"): run.seconds, _("Finished"): run.finished[:19].replace("T", " "),
-               _("Version"): run.code[:8]} for run in runs]
+    others = [name for name in list_columns(runs) if name not in FIRST]
+    rows = [write_cells(run, FIRST) | {measures[name]: take_shown(run, name) for name in MEASURES}
+            | {_("Diverged"): run.diverged} | write_cells(run, others)
+            | {_("Seconds"): run.seconds, _("Finished"): run.finished[:19].replace("T", " "), _("Version"): run.code[:8]}
+            for run in runs]
     formats = {measures[name]: st.column_config.NumberColumn(format="%.1f %%" if name.endswith("error") else "%.4g")
                for name in MEASURES}
     formats |= {_("Seconds"): st.column_config.NumberColumn(format="%.1f"),
@@ -140,6 +141,12 @@ def show_table(runs: list[RunResult]) -> list[RunResult]:
     chosen = [runs[row] for row in sorted(event["selection"]["rows"]) if row < len(runs)]
     st.session_state[KEY + "selected"] = write_selection(run.identity for run in chosen)
     return chosen
+
+
+def write_cells(run: RunResult, names: Iterable[str]) -> dict[str, Any]:
+    """Settings as a table shows them: what is a number stays one, to be sorted."""
+    values, titles = list_settings(run.race), label_fields()
+    return {titles[name]: values[name] if name in NUMERIC else name_value(name, values[name]) for name in names}
 
 
 def list_columns(runs: list[RunResult]) -> list[str]:
