@@ -130,3 +130,12 @@ def test_nothing_is_fetched_from_elsewhere() -> None:
         text = path.read_text(encoding="utf-8")
         addresses = [a for a in re.findall(r"https?://[^\s\"'`)]+", text) if "w3.org" not in a and "{" not in a]
         assert not addresses, f"{path.name}: {addresses}"
+
+
+def test_every_page_can_be_reached() -> None:
+    """Each view with a `show_page` stands in the navigation, at an address of its file's name."""
+    script = (PACKAGE / "ui" / "main.py").read_text(encoding="utf-8")
+    named = re.findall(r'st\.Page\((\w+)\.show_page, .*?url_path="(\w+)"', script)
+    assert all(module == address for module, address in named)
+    views = [path for path in (PACKAGE / "ui" / "views").glob("*.py") if "def show_page" in path.read_text(encoding="utf-8")]
+    assert {module for module, _address in named} == {path.stem for path in views}

@@ -18,6 +18,7 @@ from resnet_viz.ui.views import (
     decay,
     dimensions,
     gradients,
+    landscape,
     operations,
     paths,
     race,
@@ -48,6 +49,7 @@ sections = {
         st.Page(credit.show_page, title=_("Credit"), url_path="credit", icon=":material/balance:"),
         st.Page(paths.show_page, title=_("Paths"), url_path="paths", icon=":material/account_tree:"),
         st.Page(gradients.show_page, title=_("Gradients"), url_path="gradients", icon=":material/show_chart:"),
+        st.Page(landscape.show_page, title=_("Loss landscape"), url_path="landscape", icon=":material/landscape:"),
     ],
     _("Depth"): [
         st.Page(sweep.show_page, title=_("Sweep"), url_path="sweep", icon=":material/grid_on:"),
