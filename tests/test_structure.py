@@ -137,5 +137,6 @@ def test_every_page_can_be_reached() -> None:
     script = (PACKAGE / "ui" / "main.py").read_text(encoding="utf-8")
     named = re.findall(r'st\.Page\((\w+)\.show_page, .*?url_path="(\w+)"', script)
     assert all(module == address for module, address in named)
-    views = [path for path in (PACKAGE / "ui" / "views").glob("*.py") if "def show_page" in path.read_text(encoding="utf-8")]
-    assert {module for module, _address in named} == {path.stem for path in views}
+    views = (PACKAGE / "ui" / "views").glob("*.py")
+    pages = {path.stem for path in views if "def show_page" in path.read_text(encoding="utf-8")}
+    assert {module for module, _address in named} == pages
