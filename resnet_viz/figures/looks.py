@@ -16,7 +16,8 @@ GREY = "#808080"
 
 
 def finish_figure(figure: go.Figure, height: int) -> go.Figure:
-    return figure.update_layout(height=height, margin={"l": 10, "r": 10, "t": 10, "b": 10})
+    """The height in pixels, and margins: on top there is room for the chart's buttons, which else lie on the data."""
+    return figure.update_layout(height=height, margin={"l": 10, "r": 10, "t": 30, "b": 10})
 
 
 def finish_with_legend(figure: go.Figure, height: int) -> go.Figure:
