@@ -31,6 +31,7 @@ SETTINGS = {
     "distributed.scheduler.allowed-failures": 10,
     "distributed.scheduler.worker-ttl": None,
     "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.large-graph-warning-threshold": "1GB",  # states go with their tasks
     "distributed.comm.timeouts.connect": "10s",
     "logging.distributed": "warning",
 }
@@ -67,13 +68,13 @@ class Cluster:
     async def close(self) -> None:
         """End the workers and the scheduler; of an address, only the connection. What does not end is killed."""
         processes, client, embedded = find_processes(self.embedded), self.client, self.embedded
-        self.client = self.embedded = None  # nobody is to submit to what is being closed
+        self.client, self.embedded, self.workers = None, None, []  # nobody is to submit to what is being closed
         for part in (client, embedded):
             if part is not None:
                 with contextlib.suppress(Exception):
                     await asyncio.wait_for(part.close(), CLOSE_SECONDS)
-        for future in list(client.futures.values()) if client is not None else []:
-            future.cancel()  # who waits for it would do so for ever, where the closing took too long
+        if client is not None:
+            cancel_futures(client)  # where closing took too long, who waits for one would do so for ever
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -84,7 +85,9 @@ class Cluster:
             await asyncio.sleep(WATCH_SECONDS)
             try:
                 await self.mend()
-                self.workers = await self.list_workers()
+                before, self.workers = self.workers, await self.list_workers()
+                if before and not set(before) & set(self.workers):
+                    self.give_up_futures()
             except Exception:
                 logger.exception("The cluster could not be mended; trying again")
 
@@ -93,12 +96,19 @@ class Cluster:
         """How many workers there are, or will be in a moment; at least one."""
         return max(1, len(self.workers), len(self.embedded.worker_spec) if self.embedded is not None else 0)
 
+    def give_up_futures(self) -> None:
+        """What is in flight after all workers have gone at once: Dask never runs again what was to be near one of them."""
+        logger.warning("All workers have ended: what they had is made again")
+        cancel_futures(self.client)
+        self.generation += 1
+
     async def list_workers(self) -> list[str]:
         return list((await self.client.scheduler.identity(n_workers=-1))["workers"])
 
     async def mend(self) -> None:
-        if self.client is None or (self.embedded is not None and has_ended(self.embedded.scheduler)):
-            logger.warning("The scheduler has ended: starting a new cluster")
+        lost = self.client is None or self.client.status == "closed"
+        if lost or (self.embedded is not None and has_ended(self.embedded.scheduler)):
+            logger.warning("The scheduler has ended: starting a new cluster, or connecting again")
             await self.close()
             await self.open()
         if self.embedded is None:
@@ -109,6 +119,12 @@ class Cluster:
             del self.embedded.workers[name]
         if dead:
             self.embedded.scale(len(self.embedded.worker_spec))
+
+
+def cancel_futures(client: Client) -> None:
+    """Let all who wait for this client's futures know that they will not come."""
+    for future in list(client.futures.values()):
+        future.cancel()
 
 
 def find_processes(embedded: SpecCluster | None) -> list[psutil.Process]:

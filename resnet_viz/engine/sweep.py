@@ -1,7 +1,7 @@
 """A sweep on the cluster: a run per worker at a time, in slices, so that live races get their turns in between.
 
-What is in the store already is not run again, and what finishes is stored at once. A run's state stays on a worker; every
-ROOT_SECONDS a copy comes here, from which Dask recomputes what a dying worker takes with it.
+What is in the store already is not run again, and what finishes is stored at once. A run's state comes here after each
+long slice, and after some short ones (ROOT_SECONDS); from there Dask makes again what a dying worker takes with it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import math
 import secrets
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +30,7 @@ from resnet_viz.sweeps import METRICS, Run, RunResult, SweepConfig, identify, pr
 SLICE_SECONDS = 0.8  # of computing in one slice: cancelling takes no longer
 SHARED_SECONDS = 0.06  # where others want the workers too: as long as a race’s slices
 MAX_SLICE = 2000  # steps
-ROOT_SECONDS = 0.6  # of computing after which a state is kept: that of each long slice, of some short ones
+ROOT_SECONDS = 0.5  # of computing after which a state is kept: that of each long slice, of some short ones
 RETRIES = 5
 MAX_POINTS = 200  # of a stored curve
 WAIT_SECONDS = 0.5  # after which workers that have come are noticed
@@ -73,9 +72,9 @@ class RunProgress:
 
 @dataclass(eq=False)
 class Training:
-    """A run in flight: the newest pair on a worker, the state last kept here, and what was measured."""
+    """A run in flight: the newest pair, on a worker or here, the state last kept here, and what was measured."""
 
-    pair: Future | None = None
+    pair: Future | tasks.Pair | None = None
     root: State | None = None
     since_root: float = 0.0  # seconds of computing
     seconds: float = 0.0
@@ -101,7 +100,6 @@ class Sweep:
         self.revision = 0  # grows with whatever changes
         self.listeners: set[asyncio.Event] = set()
         self.began, self.ended = time.monotonic(), None
-        self._places: Counter[str] = Counter()  # runs per worker
         self.task = asyncio.create_task(self._run())
 
     def _prepare(self, run: Run) -> RunProgress:
@@ -219,72 +217,64 @@ class Sweep:
 
     async def _train(self, run: RunProgress) -> RunResult:
         race, training = run.run.race, Training(series=Series(run.run.race.lanes[0].train.decay_block))
-        near = self._choose_worker()
-        try:
-            for attempt in range(RETRIES):
-                try:
-                    await self._train_slices(run, training, near)
-                    metrics = await self._submit(tasks.experiment, "finish", training.pair)
-                    return make_result(run.identity, self.code, race, training, run.step, metrics)
-                except LOST as error:
-                    if attempt == RETRIES - 1:
-                        raise
-                    logger.warning("A run lost its workers at step %s: %r", run.step, error)
-                    training.generation = 0
-                    await asyncio.sleep(1 + attempt)
-                    while self.cluster.client is None:  # it is being started again
-                        await asyncio.sleep(WAIT_SECONDS)
-        finally:
-            self._places[near] -= 1
+        for attempt in range(RETRIES):
+            try:
+                await self._train_slices(run, training)
+                metrics = await self._submit(tasks.experiment, "finish", training.pair)
+                return make_result(run.identity, self.code, race, training, run.step, metrics)
+            except LOST as error:
+                if attempt == RETRIES - 1:
+                    raise
+                logger.warning("A run lost its workers at step %s: %r", run.step, error)
+                training.generation = 0
+                await asyncio.sleep(1 + attempt)
+                while self.cluster.client is None:  # it is being started again
+                    await asyncio.sleep(WAIT_SECONDS)
         raise AssertionError("a run ends or fails")
 
-    async def _train_slices(self, run: RunProgress, training: Training, near: str) -> None:
+    async def _train_slices(self, run: RunProgress, training: Training) -> None:
         """To the end or to divergence; from the state last kept, where the futures are of another cluster."""
         race = run.run.race
         if training.generation != self.cluster.generation:
-            self._root(run, training, near)
+            self._root(run, training)
         while run.step < race.steps and not training.diverged:
             steps = min(self._size_slice(run, training), race.steps - run.step)
+            keeps = training.since_root + steps * training.per_step > ROOT_SECONDS
             training.pair = self._submit(tasks.advance, training.pair, steps, race.lanes[0])
-            frame = await self._submit(tasks.take_frame, training.pair)
+            if keeps:  # the whole pair comes here, and the next slice begins with it
+                training.root, frame = await training.pair
+                training.pair, training.since_root = (training.root, None), 0.0
+            else:
+                frame = await self._submit(tasks.take_frame, training.pair)
+                training.since_root += frame.seconds
             training.series.add(frame)
             training.diverged, run.step = frame.diverged, run.step + len(frame)
             training.seconds += frame.seconds
-            training.since_root += frame.seconds
             if len(frame):
                 training.per_step = frame.seconds / len(frame)
-            if training.since_root > ROOT_SECONDS:
-                training.root = await self._submit(tasks.take_state, training.pair)
-                training.pair, training.since_root = self._submit(tasks.restore, training.root), 0.0
             self.publish()
 
-    def _root(self, run: RunProgress, training: Training, near: str) -> None:
+    def _root(self, run: RunProgress, training: Training) -> None:
         """Start from the state last kept, or from the initial one."""
-        race, place = run.run.race, {"workers": [near] if near else None, "allow_other_workers": bool(near)}
+        race = run.run.race
         training.generation, training.diverged, training.since_root = self.cluster.generation, False, 0.0
         run.step = training.root.step if training.root is not None else 0
         training.series.cut(run.step)
         if training.root is not None:
-            training.pair = self._submit(tasks.restore, training.root, **place)
+            training.pair = (training.root, None)
         else:
-            training.pair = self._submit(tasks.start, race.lanes[0], race.dataset, race.seed, **place)
+            training.pair = self._submit(tasks.start, race.lanes[0], race.dataset, race.seed)
 
-    def _submit(self, task: Callable, *arguments: Any, **place: Any) -> Future:
+    def _submit(self, task: Callable, *arguments: Any) -> Future:
         if self.cluster.client is None:
             raise OSError("the cluster is being started again")
-        return self.cluster.client.submit(task, *arguments, pure=False, **place)
+        return self.cluster.client.submit(task, *arguments, pure=False)
 
     def _size_slice(self, run: RunProgress, training: Training) -> int:
         """So many steps that they take SLICE_SECONDS, or SHARED_SECONDS; the first slice goes by prediction."""
         wanted = SHARED_SECONDS if self.is_shared() else SLICE_SECONDS
         per_step = training.per_step or 4 * run.cost / run.run.race.steps
         return min(max(1, round(wanted / per_step)), MAX_SLICE)
-
-    def _choose_worker(self) -> str:
-        """The worker with the fewest runs of this sweep; "" where none is known."""
-        near = min(self.cluster.workers, key=lambda worker: self._places[worker], default="")
-        self._places[near] += 1
-        return near
 
     def publish(self) -> None:
         """Tell who watches that there is something new."""

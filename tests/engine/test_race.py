@@ -188,6 +188,24 @@ def test_killed_worker_is_not_noticed(engine: Hub) -> None:
     assert_same(race, config)
 
 
+def test_all_workers_killed_at_once_are_not_noticed(engine: Hub) -> None:
+    config = RaceConfig(steps=400)
+    race = make_race(engine, config)
+
+    async def play_and_kill() -> None:
+        race.play()
+        while race.step < 100:
+            await asyncio.sleep(0.01)
+        for process in psutil.Process().children(recursive=True):
+            if "spawn_main" in " ".join(process.cmdline()):
+                process.kill()
+        await race.settle()
+
+    wait(engine, play_and_kill())
+    assert race.state == "finished"
+    assert_same(race, config)
+
+
 def test_killed_scheduler_is_not_noticed(engine: Hub) -> None:
     config = RaceConfig(steps=400)
     race = run(engine, make_race(engine, config), 100)

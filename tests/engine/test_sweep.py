@@ -295,6 +295,16 @@ def test_a_killed_worker_costs_its_slice_and_no_number(lab: Hub, monkeypatch: py
     assert 0 <= sum(made) - 1200 <= 2 * max(made)
 
 
+def test_all_workers_killed_at_once_cost_no_number(lab: Hub) -> None:
+    sweep = start(lab, make_sweep(LONG | {"steps": 400}, {"seed": (0, 1)}))
+    wait_until(lambda: all(each.step > 100 for each in sweep.runs))
+    for process in find_workers():
+        process.kill()
+    wait(lab, sweep.settle())
+    assert sweep.state == "done" and [each.state for each in sweep.runs] == ["finished"] * 2
+    assert_same(sweep)
+
+
 def test_a_killed_scheduler_costs_no_number(lab: Hub) -> None:
     """All futures are gone; the runs go on from the states last kept."""
     sweep = start(lab, make_sweep(LONG | {"steps": 400}, {"seed": (0, 1)}))
