@@ -86,7 +86,7 @@ def show_results(sweep: Sweep) -> None:
     roles = find_roles(sweep.config)
     show_roles(sweep.config, roles)
     outcomes = Outcomes(sweep.config, sweep.runs, roles)
-    show_charts(outcomes, sweep.state == "running")
+    show_charts(outcomes)
     said = outcomes.say()
     if said:
         st.header(_("What these numbers say"), anchor=False)
@@ -112,13 +112,13 @@ def show_roles(config: SweepConfig, roles: Roles) -> None:
                selection_mode="multi")
 
 
-def show_charts(outcomes: Outcomes, live: bool) -> None:
+def show_charts(outcomes: Outcomes) -> None:
     """A chart for each number drawn, and for each value of the third axis; two beside each other."""
     charts = [(panel, measure) for measure in outcomes.roles.measures for panel in outcomes.values("panel")]
     for i in range(0, len(charts), 2):
         for column, (panel, measure) in zip(st.columns(2, gap="large"), charts[i : i + 2], strict=False):
             with column:
-                show_one(outcomes, panel, measure, live)
+                show_one(outcomes, panel, measure)
     st.caption(_("Dotted: guessing. Points are single runs, the larger marks their mean over the seeds, with one standard "
                  "deviation; × marks a run that diverged, which the mean leaves out.")
                if outcomes.roles.kind == "lines" else
@@ -126,7 +126,7 @@ def show_charts(outcomes: Outcomes, live: bool) -> None:
                  "guessing."))
 
 
-def show_one(outcomes: Outcomes, panel: Any, measure: str, live: bool) -> None:
+def show_one(outcomes: Outcomes, panel: Any, measure: str) -> None:
     """One chart, of this value of the third axis."""
     what = outcomes.measure(measure)
     title = " · ".join(filter(None, [what.title, outcomes.name("panel", panel)]))
@@ -141,8 +141,7 @@ def show_one(outcomes: Outcomes, panel: Any, measure: str, live: bool) -> None:
         count = sum(len(spots) for row in cells for spots in row)
     alt = _("{title} against {setting}: {count} runs so far. What they say stands below the charts.").format(
         title=title, setting=label_fields()[outcomes.roles.x], count=count)
-    # Of two figures that come within a moment Streamlit may keep showing the first. So the last has a key of its own.
-    key = f"sweep-{measure}-{outcomes.values('panel').index(panel)}" + ("-live" if live else "")
+    key = f"sweep-{measure}-{outcomes.values('panel').index(panel)}"
     show_chart(figure, key, alt, outcomes.rows(measure))
 
 

@@ -46,15 +46,16 @@ def show_page() -> None:
     sweep = find_sweep(config)
     show_others(sweep)
     st.markdown(f"**{grid.describe_grid(config)}**")
-    bar = st.container()
+    bar, drawn = st.container(), None
     if sweep is not None:
+        drawn = sweep.done if sweep.state == "running" else None  # before it is drawn: what comes meanwhile is drawn anew
         show_results(sweep)
     else:
         impossible = [run for run in config.list_runs() if run.race is None]
         show_notes(config, [RunProgress(run, state="impossible", error=run.error) for run in impossible])
     shared = write_url(grid.write_query(config) | write_asked(config) | ({PAGE: sweep.id} if sweep is not None else {}))
     with bar:
-        show_bar(config, sweep, shared)
+        show_bar(config, sweep, drawn, shared)
     show_lesson()
 
 
@@ -133,17 +134,17 @@ def show_others(shown: Sweep | None) -> None:
 # ---------------------------------------------------------------------------------------------------- start and stop
 
 
-def show_bar(config: SweepConfig, sweep: Sweep | None, shared: dict[str, str]) -> None:
-    """What it would cost, and Start; or how far it is, and Cancel."""
+def show_bar(config: SweepConfig, sweep: Sweep | None, drawn: int | None, shared: dict[str, str]) -> None:
+    """What it would cost, and Start; or how far it is, and Cancel. `drawn`: of a running sweep, the runs on the charts."""
     if st.session_state.get(KEY + "lost"):
         st.info(_("The sweep of this link is no longer in this server’s memory. What had finished is kept: start it again, "
                   "and only the rest is trained."), icon=":material/history:")
     estimate = None
-    if sweep is not None and sweep.state == "running":
-        watch_sweep(sweep, sweep.done)
+    if drawn is not None:
+        watch_sweep(sweep, drawn)
     elif sweep is None or sweep.state != "done" or any(run.state == "failed" for run in sweep.runs):
         estimate = find_estimate(config, sweep)
-    if sweep is not None and sweep.state != "running":
+    if sweep is not None and drawn is None:
         show_end(sweep)
     if estimate is not None:
         show_estimate(estimate)
