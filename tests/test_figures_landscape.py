@@ -58,6 +58,12 @@ def test_hollows_are_counted_and_the_lowest_is_found() -> None:
     assert shape.hollows == 2 and shape.place == (TICKS[6], TICKS[2]) and shape.lowest == 0.1
 
 
+def test_rounding_is_no_roughness() -> None:
+    """A net at chance: the same loss everywhere, but for the last digits."""
+    shape = measure_shape(make_slice(math.log(10) * (1 + 1e-6 * np.random.default_rng(0).normal(size=(9, 9)))))
+    assert shape.bent == 0 and shape.hollows == 0
+
+
 def test_what_is_not_finite_is_a_hole() -> None:
     loss = 1 + X**2 + Y**2
     loss[0, 0], loss[4, 5], loss[8, 8] = np.nan, np.inf, -np.inf

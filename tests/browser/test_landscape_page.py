@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import re
+
 import pytest
-from playwright.sync_api import Page, expect
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # ms; the machine may be busy
-SMALL = "depth=8&width=16&at=30&steps=30&finest=9&part=test"
 CONV = "family=conv&shortcut=zero-pad&norm=batch&depth=8&width=3&at=12&steps=12&finest=9&part=test"
+LARGE = "family=conv&shortcut=zero-pad&norm=batch&depth=20&width=16&at=4&steps=4&finest=33"  # takes a minute
 
 
 def open_page(page: Page, url: str, query: str, done: str) -> None:
@@ -21,9 +25,19 @@ def choose(page: Page, name: str) -> None:
     page.get_by_role("radio", name=name, exact=True).first.click()
 
 
+def wait_for_colours(page: Page, canvas: Locator) -> None:
+    """Until a good part of a canvas is seen in saturated colours: a surface, not a background with axes."""
+    for _look in range(30):
+        saturation = Image.open(io.BytesIO(canvas.screenshot())).convert("HSV").getchannel("S").histogram()
+        if sum(saturation[100:]) > 0.05 * sum(saturation):
+            return
+        page.wait_for_timeout(500)
+    raise AssertionError("no surface is drawn")
+
+
 def test_contours_then_a_surface_that_webgl_draws(page: Page, server) -> None:
     """Both twins, each with its net, its trajectory, and pixels that are not all alike."""
-    open_page(page, server.url, f"{SMALL}&lang=en", "White line: the trajectory")
+    open_page(page, server.url, f"{CONV}&lang=en", "White line: the trajectory")
     for i in (1, 2):
         chart = page.locator(f".st-key-landscape-{i} .js-plotly-plot")
         expect(chart.locator(".contourfill path").first).to_be_attached(timeout=PATIENCE)
@@ -33,28 +47,22 @@ def test_contours_then_a_surface_that_webgl_draws(page: Page, server) -> None:
         canvas = page.locator(f".st-key-landscape-{i} .gl-container canvas").first
         expect(canvas).to_be_visible(timeout=PATIENCE)
         canvas.scroll_into_view_if_needed()
-    page.wait_for_function("""() => [1, 2].every(i => {
-        const plot = document.querySelector(`.st-key-landscape-${i} .js-plotly-plot`);
-        const gl = plot?._fullLayout?.scene?._scene?.glplot?.gl;
-        if (!gl) return false;
-        plot._fullLayout.scene._scene.glplot.redraw();
-        const pixels = new Uint8Array(4 * gl.drawingBufferWidth * gl.drawingBufferHeight);
-        gl.readPixels(0, 0, gl.drawingBufferWidth, gl.drawingBufferHeight, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
-        return new Set(new Uint32Array(pixels.buffer)).size > 50;
-    })""", timeout=PATIENCE)
+        wait_for_colours(page, canvas)
     assert "view=surface" in page.url
     assert not page.errors
 
 
 def test_cancelled_and_gone_on_with(page: Page, server) -> None:
     """What is there stays on screen; the rest comes at a button."""
-    page.goto(f"{server.url}/landscape?lang=en&depth=20&at=20&steps=20&finest=33&plane_seed=7")
+    page.goto(f"{server.url}/landscape?lang=en&{LARGE}")
     page.locator(".st-key-cancel button:visible").first.click(timeout=PATIENCE)
-    expect(page.get_by_text("Stopped: what is there stays.")).to_be_visible(timeout=PATIENCE)
+    stopped, grid = page.get_by_text("Stopped: what is there stays."), page.get_by_text(re.compile(r"^(\d+)×\1 points\."))
+    expect(stopped).to_be_visible(timeout=PATIENCE)
     page.locator(".st-key-go_on button:visible").first.click()
-    expect(page.get_by_text("5×5 points.").first).to_be_visible(timeout=PATIENCE)
+    expect(grid).to_be_visible(timeout=PATIENCE)
     page.locator(".st-key-cancel button:visible").first.click(timeout=PATIENCE)
-    expect(page.get_by_text("Stopped: what is there stays.")).to_be_visible(timeout=PATIENCE)
+    expect(stopped).to_be_visible(timeout=PATIENCE)
+    expect(grid).to_be_visible()
     expect(page.locator(".st-key-landscape-2 .js-plotly-plot")).to_be_visible()
     assert not page.errors
 

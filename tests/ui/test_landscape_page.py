@@ -45,7 +45,7 @@ def open_page(engine: Hub, **query: str) -> AppTest:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 150
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert condition()
@@ -89,12 +89,13 @@ def test_blocks_of_all_grids_make_the_finest_one(points: int) -> None:
 
 
 def test_grids_grow_finer_and_hold_the_nets_own_loss(engine: Hub) -> None:
-    """3×3 first, then 5×5 and 9×9; the centre is the loss that the net has, and the corners those of the lab's rows."""
-    page = open_page(engine, **SMALL)
-    wait_for(lambda: all(job.state != "running" for job in engine.jobs.values()))
-    page.run()
-    assert "3×3 points." in read_texts(page) and not page.error
+    """Never a coarser one after a finer one; the centre is the loss that the net has, the corners those of the lab's rows."""
+    page, shown = open_page(engine, **SMALL), []
+    for _level in range(4):
+        wait_for(lambda: all(job.state != "running" for job in engine.jobs.values()))
+        shown += re.findall(r"\d+×\d+ points", read_texts(page.run()))
     refine(engine, page)
+    assert shown == sorted(shown) and not page.error
     assert "9×9 points." in read_texts(page) and "White line: the trajectory" in read_texts(page)
     race = engine.find(page.session_state["subject"])
     ticks = np.linspace(-0.5, 0.5, 9)
@@ -108,20 +109,24 @@ def test_grids_grow_finer_and_hold_the_nets_own_loss(engine: Hub) -> None:
 
 
 def test_cancelled_it_keeps_what_is_there_and_goes_on_at_a_button(engine: Hub) -> None:
-    page = open_page(engine, **SMALL, plane_seed="5")
-    wait_for(lambda: all(job.state != "running" for job in engine.jobs.values()))
-    page.run()
+    """The last grid, which takes seconds, is stopped; the one before stays, until it goes on."""
+    page = open_page(engine, **SMALL | {"depth": "20", "width": "128", "finest": "17", "plane_seed": "5"})
+    for _level in range(4):
+        if "9×9 points." in read_texts(page):
+            break
+        wait_for(lambda: all(job.state != "running" for job in engine.jobs.values()))
+        page.run()
     running = [job for job in engine.jobs.values() if job.state == "running"]
     for job in running:
         engine.loop.call_soon_threadsafe(job.cancel)
     wait_for(lambda: all(job.state != "running" for job in engine.jobs.values()))
     page.run()
-    assert [job.state for job in running] == ["cancelled"]
-    assert "Stopped: what is there stays." in read_texts(page) and "3×3 points." in read_texts(page)
+    assert running and {job.state for job in running} == {"cancelled"}
+    assert "Stopped: what is there stays." in read_texts(page) and "9×9 points." in read_texts(page)
     assert not any(job.state == "running" for job in engine.jobs.values())
     page.button(key="go_on").click().run()
     refine(engine, page)
-    assert "9×9 points." in read_texts(page)
+    assert "17×17 points." in read_texts(page)
 
 
 def test_principal_directions_hold_more_of_the_trajectory(engine: Hub) -> None:

@@ -90,7 +90,6 @@ def show_choices(subject: Subject) -> None:
         keep("reach", st.segmented_control, _("Range ±"), SETS["reach"], required=True,
              help=_("Random directions: 1 goes as far as the weights themselves are long. Principal ones: 1 goes as far "
                     "as the trajectory of training."))
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         keep("part", st.segmented_control, _("Examples"), SETS["part"], format_func=parts.get, required=True)
         if has_norm(subject):
             keep("statistics", st.segmented_control, _("BatchNorm’s statistics"), SETS["statistics"],
