@@ -89,7 +89,7 @@ def test_blocks_of_all_grids_make_the_finest_one(points: int) -> None:
 
 
 def test_grids_grow_finer_and_hold_the_nets_own_loss(engine: Hub) -> None:
-    """Never a coarser one after a finer one; the centre is the loss that the net has, the corners those of the lab's rows."""
+    """Never a coarser one after a finer one; the centre is the net's own loss, the corners are the lab's."""
     page, shown = open_page(engine, **SMALL), []
     for _level in range(4):
         wait_for(lambda: all(job.state != "running" for job in engine.jobs.values()))
