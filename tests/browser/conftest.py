@@ -13,6 +13,15 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--disable-quic"]
 
+# The script has ended, for the time that a rerun takes to begin, and nothing is faded that is about to be drawn anew.
+SETTLED = """() => {
+    const quiet = document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
+        && [...document.querySelectorAll('[data-testid=stElementContainer]')]
+            .every(element => getComputedStyle(element).opacity === '1');
+    window.settledSince = quiet ? window.settledSince ?? performance.now() : undefined;
+    return quiet && performance.now() - window.settledSince > 700;
+}"""
+
 
 @pytest.fixture(scope="session")
 def find_faults() -> Callable[[Page], dict]:
@@ -21,6 +30,7 @@ def find_faults() -> Callable[[Page], dict]:
     def look(page: Page) -> dict:
         page.mouse.move(0, 0)  # off the buttons, whose help would be read as a part of the page
         page.wait_for_function("() => !document.querySelector('[role=tooltip]')", timeout=10_000)
+        page.wait_for_function(SETTLED, timeout=30_000)
         # Streamlit puts the names of sections among a list's items, which axe minds and we cannot mend.
         violations = Axe().run(page, {"exclude": ["[data-testid=stSidebarNavItems]"]}).response["violations"]
         faults = {v["id"]: [node["html"][:150] for node in v["nodes"]][:3] for v in violations}
