@@ -8,7 +8,7 @@ import streamlit as st
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.credit import draw_maps, draw_points, list_maps
 from resnet_viz.records import DATASETS, BlockView
-from resnet_viz.text import _
+from resnet_viz.text import _, join
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.crediting import (
     KEY,
@@ -53,7 +53,7 @@ def show_found(subject: Subject, view: BlockView, job: Job) -> None:
         return
     names, maps = map(list, zip(*found, strict=True))
     figure = draw_maps(names, maps, view.picture) if maps[0].ndim == 3 else draw_points(names, maps)
-    show_chart(figure, "input-credit", " ".join(tell_map(*pair) for pair in found), list_maps(names, maps))
+    show_chart(figure, "input-credit", join(*(tell_map(*pair) for pair in found)), list_maps(names, maps))
     explain_map()
 
 

@@ -21,7 +21,7 @@ from resnet_viz.records import (
     list_targets,
     parse_field,
 )
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _, join, sentence
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.operating import label_operations
 from resnet_viz.ui.progress import follow_job
@@ -130,7 +130,7 @@ def show_bars(subject: Subject, job: Job, kind: str, part: str) -> None:
     rows = [{"net": name, "block": k + 1, part: value, "as_it_was": before, "operation": kind}
             for name, bars, before in zip(names, values, whole, strict=True)
             for k, value in enumerate(bars.tolist())]
-    show_chart(draw_each_block(names, values, whole, chance_of(subject)), "each-block", " ".join(words), rows)
+    show_chart(draw_each_block(names, values, whole, chance_of(subject)), "each-block", join(*words), rows)
     for name, state in zip(subject.names, subject.states, strict=True):
         show_missing(name, state.lane.net, kind)
 
@@ -171,7 +171,7 @@ def show_curves(subject: Subject, job: Job, draws: int) -> None:
         for name, values, k in zip(names, curves, half, strict=True)]
     rows = [{"net": name, "blocks": k, "draw": draw, "test_accuracy": float(value)}
             for name, values in zip(names, curves, strict=True) for (k, draw), value in np.ndenumerate(values)]
-    show_chart(draw_cumulative(names, curves, chance_of(subject)), "several-blocks", " ".join(words), rows)
+    show_chart(draw_cumulative(names, curves, chance_of(subject)), "several-blocks", join(*words), rows)
 
 
 def show_skip_toggle(subject: Subject) -> None:
@@ -189,7 +189,7 @@ def show_skip_toggle(subject: Subject) -> None:
     scores = {label: (i, result["test_accuracy"]) for (label, i), result in zip(bars, results, strict=True)}
     words = [f"{label}: {100 * value:.1f} %." for label, (_lane, value) in scores.items()]
     rows = [{"net": label, **result} for (label, _lane), result in zip(bars, results, strict=True)]
-    show_chart(draw_scores(scores, chance_of(subject)), "skips", " ".join(words), rows)
+    show_chart(draw_scores(scores, chance_of(subject)), "skips", join(*words), rows)
     st.caption(_("A net learns with or without shortcuts, and its weights fit only what it learned with: a plain net is "
                  "not a residual net whose shortcuts have been cut."))
 

@@ -24,7 +24,7 @@ from resnet_viz.figures.landscape import (
     write_loss,
 )
 from resnet_viz.records import ConfigError, Trajectory
-from resnet_viz.text import _, sentence, use_language
+from resnet_viz.text import _, join, sentence, use_language
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.session import write_url
@@ -251,7 +251,7 @@ def tell_drawing(subject: Subject, parts: list[Slice], ways: list[Trajectory] | 
         words.append(_("White line: the trajectory of training, projected on the plane, from the circle at step 0 to the "
                        "net. Share of it that lies in the plane: {shares}. The rest leads out of the plane, so the loss "
                        "beneath the line is the plane’s, not the run’s.").format(shares=shares))
-    return " ".join(words)
+    return join(*words)
 
 
 def write_share(share: float) -> str:

@@ -9,7 +9,7 @@ from resnet_viz.engine.jobs import Call
 from resnet_viz.figures.looks import COLOURS
 from resnet_viz.figures.operations import draw_before_after, draw_chain
 from resnet_viz.records import DATASETS, WEIGHT_OPERATIONS, ConfigError, Edit, OperationResult
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _, join, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.exporting import Taken, show_export
@@ -92,7 +92,7 @@ def show_results(subject: Subject) -> None:
     rows = [{"net": name, "when": when, **getattr(result, when), "identity_gap": result.identity_gap}
             for name, result in zip(subject.names, results, strict=True) for when in ("before", "after")]
     words = [tell_result(name, result) for name, result in zip(subject.names, results, strict=True)]
-    show_chart(draw_before_after(subject.names, results, chance), "operations", " ".join(words), rows)
+    show_chart(draw_before_after(subject.names, results, chance), "operations", join(*words), rows)
     show_table(subject, results)
     if history.clicks:
         for i, (name, result) in enumerate(zip(subject.names, results, strict=True)):
