@@ -26,6 +26,11 @@ def show_chart(figure: go.Figure, key: str, alt: str, rows: Iterable[Mapping[str
         "locales": {locale: {"dictionary": dictionary}},
     }
     st.plotly_chart(figure, key=key, alt=alt, config=config)
+    show_csv(rows, key)
+
+
+def show_csv(rows: Iterable[Mapping[str, Any]], key: str) -> None:
+    """A table's or a chart's numbers to take home."""
     st.download_button(_("Numbers (CSV)"), write_csv(rows), f"resnet-viz-{key}.csv", "text/csv", key=f"{key}.csv",
                        icon=":material/table:", type="tertiary", on_click="ignore")
 

@@ -176,3 +176,8 @@ def test_presets_are_races_with_blocks_to_operate_on() -> None:
         assert 0 < step <= race.steps
         assert all(list_targets(kind, race.lanes[1].net) or kind in ("zero-norm", "scale-norm") for kind in OPERATIONS)
         assert replace(race.lanes[0], net=replace(race.lanes[0].net, skip=True)) == race.lanes[1]
+
+
+def test_each_nets_picture_can_be_taken_home(engine: Hub) -> None:
+    labels = [button.proto.label for button in open_page(engine).get("download_button")]
+    assert labels.count("Picture (SVG)") == 2 and "Numbers (CSV)" in labels

@@ -22,7 +22,7 @@ from resnet_viz.records import DATASETS, BlockView, ConfigError, Edit, NetConfig
 from resnet_viz.text import _, sentence, use_language
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.canvas import BLANK, show_canvas, take_drawing
-from resnet_viz.ui.charts import show_chart
+from resnet_viz.ui.charts import show_chart, show_csv
 from resnet_viz.ui.opening import (
     CASES,
     Opening,
@@ -381,6 +381,9 @@ def show_gradients(subject: Subject, shown: list[tuple[int, BlockView]], k: int)
         cells = ["–", "–"] if view.gradient is None else [f"{norm:.3g}" for norm in view.gradient]
         lines.append(f"| {subject.names[i]} | {cells[0]} | {cells[1]} | {judge_gradient(view)} |")
     st.markdown("\n".join(lines))
+    names = [f"gradient_norm_W{2 * k + i}" for i in (2, 3)]
+    show_csv([{"net": subject.names[i]} | dict(zip(names, view.gradient or ("", ""), strict=True)) for i, view in shown],
+             "gradient")
     st.markdown(_("On the first 128 training examples that the seed draws. 0 is exactly 0."))
 
 

@@ -64,9 +64,13 @@ def show_nets(subject: Subject) -> None:
     history = get_history()
     for i, name in enumerate(subject.names):
         operations, errors = history.list_operations(i, subject.net(i))
-        st.markdown(f"**{name}**")
+        picture = draw_chain(subject.net(i), operations, COLOURS[i])
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.markdown(f"**{name}**", width="content")
+            st.download_button(_("Picture (SVG)"), picture, f"resnet-viz-net-{i + 1}.svg", "image/svg+xml",
+                               key=f"net-{i}.svg", icon=":material/image:", type="tertiary", on_click="ignore")
         words = _("; ").join(describe_done(Done(operation), subject) for operation in operations) or _("nothing done")
-        st.image(draw_chain(subject.net(i), operations, COLOURS[i]), width="stretch",
+        st.image(picture, width="stretch",
                  alt=_("{net} as a chain of blocks: {operations}").format(net=name, operations=words))
         for error in errors:
             st.info(sentence(error), icon=":material/info:")
