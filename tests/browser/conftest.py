@@ -13,9 +13,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--disable-quic"]
 
-# The script has ended, for the time that a rerun takes to begin, and nothing is faded that is about to be drawn anew.
+# Of a page of the app: the script has ended, for the time that a rerun takes to begin, and nothing is faded that is about
+# to be drawn anew.
 SETTLED = """() => {
-    const quiet = document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
+    const app = document.querySelector('[data-testid=stApp]');
+    if (!app) return true;
+    const quiet = app.dataset.testScriptState === 'notRunning'
         && [...document.querySelectorAll('[data-testid=stElementContainer]')]
             .every(element => getComputedStyle(element).opacity === '1');
     window.settledSince = quiet ? window.settledSince ?? performance.now() : undefined;
