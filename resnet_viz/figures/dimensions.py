@@ -165,7 +165,7 @@ def draw_matrices(titles: list[str], matrices: list[np.ndarray], limit: float, h
         update(showline=True, mirror=True, linecolor=LINE, showgrid=False)
     figure.update_yaxes(title=_("out of: s"), col=1)
     bar = {"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom", "thickness": 12, "len": 0.9,
-           "tickformat": ".2~g"}
+           "nticks": 4, "tickangle": 0, "tickformat": ".2~g"}
     figure.update_layout(coloraxis={"colorscale": "RdBu_r", "cmid": 0, "cmin": -limit, "cmax": limit, "colorbar": bar})
     return finish_figure(figure, height).update_layout(margin={"t": 50, "b": 100})
 

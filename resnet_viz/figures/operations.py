@@ -7,11 +7,19 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from resnet_viz.figures.looks import COLOURS, GREY, PATTERNS, SYMBOLS, draw_chance, finish_figure, name_chance
+from resnet_viz.figures.looks import (
+    COLOURS,
+    GREY,
+    PATTERNS,
+    SYMBOLS,
+    draw_chance,
+    finish_figure,
+    finish_with_legend,
+    name_chance,
+)
 from resnet_viz.records import NetConfig, Operation, OperationResult, plan_blocks
 from resnet_viz.text import _
 
-LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
 BAND = 0.18  # how opaque the band of all draws is
 MAX_ARCS = 60  # blocks; more are drawn without their shortcuts
 
@@ -87,8 +95,8 @@ def draw_each_block(names: list[str], accuracies: list[np.ndarray], whole: list[
                        name=name_chance(chance), line={"color": GREY, "width": 1, "dash": "dot"})
     figure.update_xaxes(title=_("Block, from input to output"), dtick=1 if max(map(len, accuracies)) <= 30 else 5)
     figure.update_yaxes(title=_("Accuracy"), range=[0, 103], ticksuffix=" %")
-    figure.update_layout(barmode="group", hovermode="x unified", legend=LEGEND)
-    return finish_figure(figure, 380)
+    figure.update_layout(barmode="group", hovermode="x unified")
+    return finish_with_legend(figure, 340)
 
 
 def draw_cumulative(names: list[str], curves: list[np.ndarray], chance: float) -> go.Figure:
@@ -107,8 +115,8 @@ def draw_cumulative(names: list[str], curves: list[np.ndarray], chance: float) -
     draw_chance(figure, chance)
     figure.update_xaxes(title=_("Number of blocks operated on"), dtick=1 if max(map(len, curves)) <= 30 else 5)
     figure.update_yaxes(title=_("Held-out accuracy"), range=[0, 103], ticksuffix=" %")
-    figure.update_layout(hovermode="x unified", legend=LEGEND)
-    return finish_figure(figure, 380)
+    figure.update_layout(hovermode="x unified")
+    return finish_with_legend(figure, 340)
 
 
 def draw_scores(scores: Mapping[str, tuple[int, float]], chance: float) -> go.Figure:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from resnet_viz.figures.looks import COLOURS, GREY, SYMBOLS, finish_figure
+from resnet_viz.figures.looks import COLOURS, GREY, SYMBOLS, finish_figure, finish_with_legend
 from resnet_viz.text import _
 
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -97,9 +97,8 @@ def draw_lines(lines: Sequence[Line], scale: Scale, measure: Measure) -> go.Figu
         add_runs(figure, line, scale, measure, diverged=True)
     draw_scale(figure.update_xaxes, scale)
     figure.update_yaxes(title=measure.title, rangemode="tozero", ticksuffix=measure.suffix)
-    figure.update_layout(uirevision="sweep", hovermode="closest",
-                         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
-    return finish_figure(figure, 340)
+    figure.update_layout(uirevision="sweep", hovermode="closest")
+    return finish_with_legend(figure, 300)
 
 
 def add_means(figure: go.Figure, line: Line, scale: Scale, measure: Measure) -> None:

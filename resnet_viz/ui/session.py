@@ -12,7 +12,7 @@ import streamlit as st
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.race import Race
 from resnet_viz.records import LIVE_FIELDS, ConfigError, Lane, RaceConfig
-from resnet_viz.text import LANGUAGES, choose_language, sentence, use_language
+from resnet_viz.text import choose_language, sentence, use_language
 from resnet_viz.ui.controls import read_widgets, write_widgets
 from resnet_viz.ui.settings import read_query, read_race
 
@@ -22,8 +22,7 @@ PAGE = "race"
 def start_session() -> None:
     """The language: the URL's on the first run, or the browser's."""
     if "language" not in st.session_state:
-        asked = st.query_params.get("lang")
-        st.session_state.language = asked if asked in LANGUAGES else choose_language(st.context.locale)
+        st.session_state.language = choose_language(st.query_params.get("lang") or st.context.locale)
     use_language(st.session_state.language)
 
 

@@ -45,7 +45,7 @@ def test_the_numbers_are_the_paper_s(engine: Hub) -> None:
     assert all(number in shown for number in ("143,667,240", "21,623,848", "21,797,672", "19,632,062,464", "3,644,493,824",
                                               "3,663,761,408", "19.6 × 10⁹", "3.6 × 10⁹"))
     assert "1 + 2·(3 + 4 + 6 + 3) + 1 = 34" in shown
-    assert "| 6 blocks of 2 layers | 256×14×14 | 6 × 2 = 12 | **27** |" in shown
+    assert "| 6 blocks of 2 layers | 256×14×14 | 6 × 2 = 12 | **27** |" in shown.replace("\u00a0", " ")
     assert "finds 37 convolutions and fully connected layers. Without the 3 projections there are 34" in shown
 
 

@@ -146,7 +146,8 @@ def show_count(net: Architecture) -> None:
     lines, total = ["| {} | {} | {} | {} |".format(*titles), "|:--|--:|--:|--:|"], 0
     for part in count_parts(net):
         total += part.layers
-        layers = str(part.each) if part.blocks is None else f"{part.blocks} × {part.each} = {part.layers}"
+        product = f"{part.blocks} × {part.each} = {part.layers}".replace(" ", "\u00a0")  # not broken on a phone
+        layers = str(part.each) if part.blocks is None else product
         what = f"{part.first.name} · {label_layer(part.first)}" if part.layers == 1 else (
             _("{count} layers, the first: {layer}").format(count=part.layers, layer=label_layer(part.first))
             if part.blocks is None else

@@ -195,9 +195,10 @@ def show_ways(config: RaceConfig) -> None:
     st.segmented_control(_("Family"), list(DIMENSION_BASES), format_func=options.get, key="family", required=True,
                          on_change=on_family)
     nets = [lane.net for lane in config.lanes if lane.net.residual]
-    for column, net in zip(st.columns(len(nets), gap="medium"), nets, strict=True):
-        with column:
-            show_way(net, config.data)
+    with st.container(key="ways"):  # page.css gives a diagram the width that its words need
+        for column, net in zip(st.columns(len(nets), gap="medium"), nets, strict=True):
+            with column:
+                show_way(net, config.data)
     if nets[0].norm == "batch":
         st.caption(_("The parameters of BatchNorm behind a layer are counted with it. It takes the place of b."))
     show_totals(config)
