@@ -61,18 +61,31 @@ def show_files(take: Callable[[], Taken], key: str) -> None:
     taken, lane = take(), 0
     if len(taken.names) > 1:
         lane = st.selectbox(_("Net"), range(len(taken.names)), format_func=lambda i: taken.names[i], key=f"{key}.lane")
-    st.markdown(_("**This net**, as it stands when you press"))
+    live = taken.states is not None
+    if live:
+        st.markdown(_("**This net**, as it stands when you press"))
     with st.container(horizontal=True, gap="small"):
         show_file(_("PyTorch script"), lambda: write_script(take(), lane), f"net{lane}.py", "text/x-python",
                   f"{key}.script",
                   _("Trains the net again without this app, to the same bits, in under 120 lines that can be read."))
-        if taken.states is not None:
-            show_file(_("Weights"), lambda: save_weights(take(), lane), f"net{lane}.safetensors",
-                      "application/octet-stream", f"{key}.weights", _("safetensors: names, shapes and numbers."))
-    st.markdown(_("**The whole run**"))
+        if live:
+            show_weights(lambda: save_weights(take(), lane), lane, key)
+        else:
+            show_config(take, key)
+    if live:
+        st.markdown(_("**The whole run**"))
+        show_config(take, key)
+    show_whole(take, lane, key)
+
+
+def show_config(take: Callable[[], Taken], key: str) -> None:
     show_file(_("Config (JSON)"), lambda: write_config(take().config), "race.json", "application/json", f"{key}.config",
               _("All that determines the numbers. “python -m resnet_viz export --config” reads it."))
-    show_whole(take, lane, key)
+
+
+def show_weights(make: Callable[[], bytes], lane: int, key: str) -> None:
+    show_file(_("Weights"), make, f"net{lane}.safetensors", "application/octet-stream", f"{key}.weights",
+              _("safetensors: names, shapes and numbers."))
 
 
 def show_file(label: str, make: Callable[[], Any], name: str, mime: str, key: str, words: str | None = None) -> None:
@@ -87,10 +100,15 @@ def show_whole(take: Callable[[], Taken], lane: int, key: str) -> None:
     asked = ("replay", config, steps)
     job = hub.jobs.get(asked) if config == now.config.until(steps) else None
     if job is None or job.state != "running":
-        st.caption(_("A live race does not keep every frame. For the report and the frames it is trained once more in the "
-                     "background, to the same bits."))
-        st.button(_("Prepare report and frames"), key=f"{key}.prepare", icon=":material/replay:",
-                  on_click=prepare, args=(take, key))
+        why = _("A live race does not keep every frame. For the report and the frames it is trained once more in the "
+                "background, to the same bits.")
+        label = _("Prepare report and frames")
+        if now.states is None:
+            why = _("Of a stored run there are the curves and the end. For its weights, report and frames it is trained "
+                    "once more in the background, to the same bits.")
+            label = _("Prepare weights, report and frames")
+        st.caption(why)
+        st.button(label, key=f"{key}.prepare", icon=":material/replay:", on_click=prepare, args=(take, key))
     if job is not None:
         taken = replace(now, config=config, steps=steps)
         follow_job(asked, f"{key}.replay", lambda job: show_replayed(taken, lane, job, key))
@@ -118,8 +136,7 @@ def show_replayed(taken: Taken, lane: int, job: Job, key: str) -> None:
             show_file(label, lambda write=write: write(make_frames(taken, job.results)), f"frames.{name}", mime,
                       f"{key}.{name}", _("A row per step and net: loss, accuracy, the gradient of every layer."))
         if taken.states is None:
-            show_file(_("Weights"), lambda: job.results[lane].weights, f"net{lane}.safetensors",
-                      "application/octet-stream", f"{key}.weights", _("safetensors: names, shapes and numbers."))
+            show_weights(lambda: job.results[lane].weights, lane, key)
 
 
 # ---------------------------------------------------------------------------------------------------- the files
@@ -175,7 +192,11 @@ def show_export_race(race: Race, names: Sequence[str], key: str = "export") -> N
     show_export(lambda: take_race(race, names), key)
 
 
+def take_run(config: RaceConfig, name: str = "") -> Taken:
+    """One run of a sweep: a race of one lane, known by its config."""
+    return Taken(config, [name or _("This net")], config.steps)
+
+
 def show_export_run(config: RaceConfig, name: str = "", key: str = "export.run") -> None:
-    """What can be taken home of one run of a sweep: a race of one lane, known by its config."""
-    taken = Taken(config, [name or _("This net")], config.steps)
-    show_export(lambda: taken, key)
+    """What can be taken home of one run of a sweep."""
+    show_export(lambda: take_run(config, name), key)

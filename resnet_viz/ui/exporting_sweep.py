@@ -17,14 +17,14 @@ from resnet_viz.export.report import (
     write_table,
     write_versions,
 )
-from resnet_viz.export.script import make_script
 from resnet_viz.figures.report import finish
 from resnet_viz.figures.sweep import draw_lines, draw_map
 from resnet_viz.store.export import write_csv, write_parquet
 from resnet_viz.sweeps import RunResult, SweepConfig
 from resnet_viz.text import _, use_language
+from resnet_viz.ui import exporting
 from resnet_viz.ui.controls import label_fields
-from resnet_viz.ui.exporting import PARQUET, WIDTH, show_file
+from resnet_viz.ui.exporting import PARQUET, WIDTH, show_file, take_run
 from resnet_viz.ui.grid import describe_grid
 from resnet_viz.ui.outcomes import MEASURES, Outcomes, describe_run, label_measures, take_number
 from resnet_viz.ui.results import describe_trouble, find_roles
@@ -57,14 +57,8 @@ def show_files(sweep: Sweep) -> None:
     st.markdown(_("**One of its runs**"))
     chosen = st.selectbox(_("Run"), range(len(runs)), key=f"{KEY}.run",
                           format_func=lambda i: describe_run(sweep.config, runs[i].run))
-    race = runs[chosen].run.race
-    with st.container(horizontal=True, gap="small"):
-        show_file(_("PyTorch script"), lambda: make_script(race), "net.py", "text/x-python", f"{KEY}.script",
-                  _("Trains the net again without this app, to the same bits, in under 120 lines that can be read."))
-        show_file(_("Config (JSON)"), lambda: json.dumps(json.loads(race.to_json()), indent=1), "race.json",
-                  "application/json", f"{KEY}.config",
-                  _("All that determines the numbers. “python -m resnet_viz export --config” reads it."))
-    st.caption(_("Its weights, frames and report: on the page of runs, or by “python -m resnet_viz export”."))
+    run = runs[chosen].run
+    exporting.show_files(lambda: take_run(run.race, describe_run(sweep.config, run)), f"{KEY}.one")
 
 
 def list_results(sweep: Sweep) -> list[RunResult]:

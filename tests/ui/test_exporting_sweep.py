@@ -71,4 +71,24 @@ def test_the_page_offers_it(sweep) -> None:
     page.run()
     assert not page.exception
     keys = {button.key for button in page.get("download_button")}
-    assert {f"sweep.export.{name}" for name in ("report", "csv", "parquet", "grid", "script", "config")} <= keys
+    assert {f"sweep.export.{name}" for name in ("report", "csv", "parquet", "grid", "one.script", "one.config")} <= keys
+
+
+def test_a_run_is_trained_once_more_for_its_weights(engine: Hub, sweep) -> None:
+    """Report, frames and weights of the chosen run, to the stored numbers."""
+    page = AppTest.from_function(script, default_timeout=60)
+    page.query_params["sweep"] = sweep.id
+    page.run()
+    page.selectbox(key="sweep.export.run").set_value(5).run()
+    page.button(key="sweep.export.one.prepare").click().run()
+    assert not page.exception
+    run = sweep.runs[5]
+    deadline = time.monotonic() + 240
+    while (job := engine.jobs.get(("replay", run.run.race, run.run.race.steps))) is None or job.state == "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    page.run()
+    keys = {button.key for button in page.get("download_button")}
+    assert {f"sweep.export.one.{name}" for name in ("report", "csv", "parquet", "weights")} <= keys
+    names = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+    assert {name: getattr(run.result, name) for name in names} == job.results[0].ends
