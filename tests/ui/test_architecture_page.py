@@ -8,23 +8,11 @@ from streamlit.testing.v1 import AppTest
 from resnet_viz.engine.hub import Hub
 from resnet_viz.records import ConfigError
 from resnet_viz.ui import choosing
-
-
-def script() -> None:
-    from resnet_viz.ui.session import start_session
-    from resnet_viz.ui.views.architecture import show_page
-
-    start_session()
-    show_page()
+from tests.pages import run_page
 
 
 def open_page(**query: str) -> AppTest:
-    page = AppTest.from_function(script, default_timeout=60)
-    for name, value in query.items():
-        page.query_params[name] = value
-    page.run()
-    assert not page.exception
-    return page
+    return run_page("architecture", **query)
 
 
 def words(page: AppTest) -> str:

@@ -12,26 +12,16 @@ from resnet_viz.engine.hub import Hub
 from resnet_viz.records import ConfigError, NetConfig, Operation
 from resnet_viz.ui.canvas import BLANK, read_pixels, write_pixels
 from resnet_viz.ui.opening import CASES, Opening, explain_cases, label_cases, read_opening, write_opening
+from tests.pages import run_page
 
 IDENTITY = "The block is the identity"
 CONSTANT = "The output is the same for every input"
 
 
-def script() -> None:
-    from resnet_viz.ui.session import start_session
-    from resnet_viz.ui.views.block import show_page
-
-    start_session()
-    show_page()
-
-
 def open_page(**query: str) -> AppTest:
     """The page on small twins, as soon as they are trained."""
-    page = AppTest.from_function(script, default_timeout=60)
-    for name, value in {"depth": "8", "init": "xavier", "lr": "0.02", "at": "60", **query}.items():
-        page.query_params[name] = value
     deadline = time.monotonic() + 60
-    page.run()
+    page = run_page("block", **{"depth": "8", "init": "xavier", "lr": "0.02", "at": "60", **query})
     while not page.number_input or not [n for n in page.number_input if n.key == "block.unit"]:
         assert not page.exception and time.monotonic() < deadline
         page.run()

@@ -27,25 +27,15 @@ from resnet_viz.ui.crediting import (
     read_crediting,
     write_crediting,
 )
+from tests.pages import run_page
 
 NETS = {"depth": "8", "init": "xavier", "lr": "0.02", "at": "60"}
 POINTS = {**NETS, "dataset": "moons"}
 
 
-def script() -> None:
-    from resnet_viz.ui.session import start_session
-    from resnet_viz.ui.views.credit import show_page
-
-    start_session()
-    show_page()
-
-
 def open_page(**query: str) -> AppTest:
     """The page on small twins, as soon as they are trained and what starts by itself is measured."""
-    page = AppTest.from_function(script, default_timeout=120)
-    for name, value in {**NETS, **query}.items():
-        page.query_params[name] = value
-    page.run()
+    page = run_page("credit", 120, **{**NETS, **query})
     return wait(page, lambda: any(box.key == "credit.target" for box in page.selectbox))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -11,23 +10,11 @@ from streamlit.testing.v1 import AppTest
 from resnet_viz.engine.hub import Hub
 from resnet_viz.records import ConfigError, Lane, RaceConfig
 from resnet_viz.ui.questions import DECAY_BASE, is_decay_race, make_decay_race, read_decay_race, read_lambdas
-
-
-def script() -> None:
-    from resnet_viz.ui.session import start_session
-    from resnet_viz.ui.views.decay import show_page
-
-    start_session()
-    show_page()
+from tests.pages import run_page, wait_for
 
 
 def open_page(**query: str) -> AppTest:
-    page = AppTest.from_function(script, default_timeout=60)
-    for name, value in query.items():
-        page.query_params[name] = value
-    page.run()
-    assert not page.exception
-    return page
+    return run_page("decay", **query)
 
 
 def find_race(engine: Hub, page: AppTest):
@@ -98,10 +85,3 @@ def test_removing_each_block_is_measured(engine: Hub) -> None:
     job = engine.jobs[page.session_state["removal"][2]]
     assert job.state == "done" and job.results[2].shape == (2, 3)
     assert not page.exception
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 60
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert condition()

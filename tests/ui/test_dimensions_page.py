@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -24,37 +23,18 @@ from resnet_viz.ui.questions import (
     write_dimensions_query,
     write_sizes,
 )
+from tests.pages import run_page, wait_for
 
 TITLE = {"en": "Dimensions that do not match", "zh_CN": "维度不一致"}
 SMALL = {"width": "8,16", "depth": "8", "steps": "20"}
 
 
-def script() -> None:
-    from resnet_viz.ui.session import start_session
-    from resnet_viz.ui.views.dimensions import show_page
-
-    start_session()
-    show_page()
-
-
 def open_page(**query: str) -> AppTest:
-    page = AppTest.from_function(script, default_timeout=60)
-    for name, value in query.items():
-        page.query_params[name] = value
-    page.run()
-    assert not page.exception
-    return page
+    return run_page("dimensions", **query)
 
 
 def find_race(engine: Hub, page: AppTest):
     return engine.find(page.session_state["run.dimensions"])
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 60
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert condition()
 
 
 # ---------------------------------------------------------------------------------------------------- the race

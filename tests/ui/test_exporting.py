@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 
 import numpy as np
 import pyarrow.csv
@@ -20,6 +19,7 @@ from resnet_viz.records import Change, Edit, Lane, NetConfig, Operation, RaceCon
 from resnet_viz.text import use_language
 from resnet_viz.ui import exporting
 from resnet_viz.ui.exporting import Taken
+from tests.pages import run_page, wait_for
 
 NET = NetConfig(depth=6, width=(12,))
 CONFIG = RaceConfig(steps=25, lanes=(Lane(NetConfig(depth=8, width=(12,), skip=False)), Lane(NET)),
@@ -27,28 +27,8 @@ CONFIG = RaceConfig(steps=25, lanes=(Lane(NetConfig(depth=8, width=(12,), skip=F
                                                                 Edit(25, 1, Operation("zero-w", 0))))
 
 
-def script() -> None:
-    from resnet_viz.ui.session import start_session
-    from resnet_viz.ui.views.race import show_page
-
-    start_session()
-    show_page()
-
-
 def open_page(**query: str) -> AppTest:
-    page = AppTest.from_function(script, default_timeout=60)
-    for name, value in query.items():
-        page.query_params[name] = value
-    page.run()
-    assert not page.exception
-    return page
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 240  # the workers may still be starting
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert condition()
+    return run_page("race", **query)
 
 
 def replay(engine: Hub, config: RaceConfig, steps: int):

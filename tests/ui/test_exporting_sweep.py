@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import pyarrow.parquet
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub
 from resnet_viz.store.export import write_csv, write_parquet
@@ -18,6 +17,7 @@ from resnet_viz.sweeps import SweepConfig, make_sweep
 from resnet_viz.text import use_language
 from resnet_viz.ui import exporting_sweep
 from resnet_viz.ui.outcomes import Outcomes, choose_roles, take_number
+from tests.pages import run_page
 
 CONFIG = make_sweep({"steps": 4, "width": (8,)}, {"depth": (4, 6), "shortcut": ("none", "identity"), "seed": (0, 1)})
 
@@ -57,28 +57,15 @@ def test_results_and_grid_are_the_sweeps(sweep) -> None:
     assert SweepConfig.from_json(exporting_sweep.write_grid(CONFIG)) == CONFIG
 
 
-def script() -> None:
-    from resnet_viz.ui.session import start_session
-    from resnet_viz.ui.views.sweep import show_page
-
-    start_session()
-    show_page()
-
-
 def test_the_page_offers_it(sweep) -> None:
-    page = AppTest.from_function(script, default_timeout=60)
-    page.query_params["sweep"] = sweep.id
-    page.run()
-    assert not page.exception
+    page = run_page("sweep", sweep=sweep.id)
     keys = {button.key for button in page.get("download_button")}
     assert {f"sweep.export.{name}" for name in ("report", "csv", "parquet", "grid", "one.script", "one.config")} <= keys
 
 
 def test_a_run_is_trained_once_more_for_its_weights(engine: Hub, sweep) -> None:
     """Report, frames and weights of the chosen run, to the stored numbers."""
-    page = AppTest.from_function(script, default_timeout=60)
-    page.query_params["sweep"] = sweep.id
-    page.run()
+    page = run_page("sweep", sweep=sweep.id)
     page.selectbox(key="sweep.export.run").set_value(5).run()
     page.button(key="sweep.export.one.prepare").click().run()
     assert not page.exception

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -13,35 +11,14 @@ from resnet_viz.engine.hub import Hub
 from resnet_viz.lab import experiments
 from resnet_viz.records import NetConfig
 from resnet_viz.ui.views import gradients
+from tests.pages import run_page, wait_for
 
 SMALL = {"depth": "8", "at": "30", "slope_depth": "8", "line_depth": "3"}
 
 
-def script() -> None:
-    from resnet_viz.ui.session import start_session
-    from resnet_viz.ui.views.gradients import show_page
-
-    start_session()
-    show_page()
-
-
-def wait_for(condition: Callable[[], bool], meanwhile: Callable[[], object] = lambda: None) -> None:
-    """Wait, and every few seconds do something: not more often, for the workers get what the test leaves."""
-    deadline, looked = time.monotonic() + 180, time.monotonic()
-    while not condition() and time.monotonic() < deadline:
-        if time.monotonic() > looked + 5:
-            meanwhile()
-            looked = time.monotonic()
-        time.sleep(0.05)
-    assert condition()
-
-
 def open_page(engine: Hub, **query: str) -> AppTest:
     """The page once its nets are trained and measured."""
-    page = AppTest.from_function(script, default_timeout=60)
-    for name, value in query.items():
-        page.query_params[name] = value
-    return finish(engine, page.run())
+    return finish(engine, run_page("gradients", **query))
 
 
 def finish(engine: Hub, page: AppTest) -> AppTest:

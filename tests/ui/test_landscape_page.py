@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -18,37 +16,20 @@ from resnet_viz.figures.landscape import Slice, measure_shape, write_loss
 from resnet_viz.lab import experiments
 from resnet_viz.ui.terrain import SIDES, list_blocks
 from resnet_viz.ui.views.landscape import compare
+from tests.pages import run_page, wait_for
 
 SMALL = {"depth": "8", "width": "16", "at": "30", "steps": "30", "finest": "9", "part": "test"}
 CONV = {**SMALL, "family": "conv", "width": "3", "shortcut": "zero-pad", "norm": "batch", "at": "12", "steps": "12"}
 
 
-def script() -> None:
-    from resnet_viz.ui.session import start_session
-    from resnet_viz.ui.views.landscape import show_page
-
-    start_session()
-    show_page()
-
-
 def open_page(engine: Hub, **query: str) -> AppTest:
     """The page once its nets have been trained: the test runner does not run fragments by itself."""
-    page = AppTest.from_function(script, default_timeout=60)
-    for name, value in query.items():
-        page.query_params[name] = value
-    page.run()
+    page = run_page("landscape", **query)
     wait_for(lambda: (race := engine.find(page.session_state["subject"])).state != "running"
              and (race.step >= page.session_state["subject.step"] or not page.run()))  # one that nobody watches pauses
     page.run()
     assert not page.exception
     return page
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 150
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert condition()
 
 
 def refine(engine: Hub, page: AppTest) -> AppTest:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,22 +15,12 @@ from resnet_viz.lab import experiments
 from resnet_viz.records import OPERATIONS, Operation, list_targets
 from resnet_viz.ui.history import Done, History, read_history, write_history
 from resnet_viz.ui.subject import PRESETS
-
-
-def script() -> None:
-    from resnet_viz.ui.session import start_session
-    from resnet_viz.ui.views.operations import show_page
-
-    start_session()
-    show_page()
+from tests.pages import run_page, wait_for
 
 
 def open_page(engine: Hub, **query: str) -> AppTest:
     """The page once its nets have been trained: the test runner does not run fragments by itself."""
-    page = AppTest.from_function(script, default_timeout=60)
-    for name, value in query.items():
-        page.query_params[name] = value
-    page.run()
+    page = run_page("operations", **query)
     wait_for(lambda: page.run() and find_race(engine, page).step >= page.session_state["subject.step"])  # else it pauses
     page.run()
     assert not page.exception
@@ -41,13 +29,6 @@ def open_page(engine: Hub, **query: str) -> AppTest:
 
 def find_race(engine: Hub, page: AppTest):
     return engine.find(page.session_state["subject"])
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120  # the machine may be busy
-    while not (found := condition()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert found
 
 
 def read_texts(page: AppTest) -> str:
@@ -116,10 +97,7 @@ def test_what_does_not_apply_to_a_net_is_told_and_the_other_is_operated_on(engin
                                    {"study": "magic"}, {"statistics": "fresh"}, {"draws": "1000"}, {"draw_seed": "-1"},
                                    {"at": "-5"}])
 def test_a_forged_url_is_told(engine: Hub, query: dict[str, str]) -> None:
-    page = AppTest.from_function(script, default_timeout=60)
-    for name, value in query.items():
-        page.query_params[name] = value
-    page.run()
+    page = run_page("operations", **query)
     errors = len(page.error)
     if not errors:  # told once the nets are there
         wait_for(lambda: find_race(engine, page).step >= page.session_state["subject.step"])

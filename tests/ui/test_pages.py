@@ -10,26 +10,13 @@ from streamlit.testing.v1 import AppTest
 from resnet_viz.engine.hub import Hub, hub
 from resnet_viz.records import ConfigError
 from resnet_viz.ui.views import race
+from tests.pages import run_page
 
 MAIN = str(Path(__file__).parents[2] / "resnet_viz" / "ui" / "main.py")
 
 
-def script() -> None:
-    """What `main.py` runs, without the navigation around it, which the test runner does not know."""
-    from resnet_viz.ui.session import start_session
-    from resnet_viz.ui.views.race import show_page
-
-    start_session()
-    show_page()
-
-
 def open_page(**query: str) -> AppTest:
-    page = AppTest.from_function(script, default_timeout=60)
-    for name, value in query.items():
-        page.query_params[name] = value
-    page.run()
-    assert not page.exception
-    return page
+    return run_page("race", **query)
 
 
 def find_race(engine: Hub, page: AppTest):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -15,35 +13,14 @@ from resnet_viz.records import Operation
 from resnet_viz.ui import unravelled
 from resnet_viz.ui.subject import PRESETS
 from resnet_viz.ui.views.paths import FIRST, MAX_DRAWN
+from tests.pages import run_page, wait_for
 
 SMALL = {"depth": "8", "at": "30"}
 
 
-def script() -> None:
-    from resnet_viz.ui.session import start_session
-    from resnet_viz.ui.views.paths import show_page
-
-    start_session()
-    show_page()
-
-
-def wait_for(condition: Callable[[], bool], meanwhile: Callable[[], object] = lambda: None) -> None:
-    """Wait, and every few seconds do something: not more often, for the workers get what the test leaves."""
-    deadline, looked = time.monotonic() + 180, time.monotonic()
-    while not condition() and time.monotonic() < deadline:
-        if time.monotonic() > looked + 5:
-            meanwhile()
-            looked = time.monotonic()
-        time.sleep(0.05)
-    assert condition()
-
-
 def open_page(engine: Hub, **query: str) -> AppTest:
     """The page once its nets are trained and measured."""
-    page = AppTest.from_function(script, default_timeout=60)
-    for name, value in query.items():
-        page.query_params[name] = value
-    return finish(engine, page.run())
+    return finish(engine, run_page("paths", **query))
 
 
 def finish(engine: Hub, page: AppTest) -> AppTest:

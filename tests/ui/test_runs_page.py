@@ -28,6 +28,7 @@ from resnet_viz.ui.shelf import (
     write_filters,
     write_selection,
 )
+from tests.pages import run_page
 
 GRID = make_sweep({"steps": 3, "width": (8,)}, {"depth": (4, 6), "shortcut": ("none", "identity"), "seed": (0, 1)})
 CURVES = {"points": {"step": [0.0, 1.0, 2.0], "loss": [2.3, 2.2, 2.1], "accuracy": [0.1, 0.1, 0.2]},
@@ -63,21 +64,8 @@ def store(database: str) -> Iterator[Store]:
         yield opened
 
 
-def script() -> None:
-    from resnet_viz.ui.session import start_session
-    from resnet_viz.ui.views.runs import show_page
-
-    start_session()
-    show_page()
-
-
 def open_page(**query: str) -> AppTest:
-    page = AppTest.from_function(script, default_timeout=60)
-    for name, value in query.items():
-        page.query_params[name] = value
-    page.run()
-    assert not page.exception
-    return page
+    return run_page("runs", **query)
 
 
 # ---------------------------------------------------------------------------------------------------- filters, selection

@@ -18,6 +18,7 @@ from resnet_viz.sweeps import READY, RunResult, SweepConfig, make_sweep
 from resnet_viz.ui import grid
 from resnet_viz.ui.outcomes import MEASURES, Outcomes, choose_roles, describe_run, take_number
 from resnet_viz.ui.views.sweep import write_large, write_time
+from tests.pages import run_page, wait_for
 
 SMALL = {"vary": "depth,shortcut", "depth": "4,6", "shortcut": "none,identity", "seeds": "2", "steps": "4", "width": "8"}
 
@@ -31,19 +32,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
-def script() -> None:
-    from resnet_viz.ui.session import start_session
-    from resnet_viz.ui.views.sweep import show_page
-
-    start_session()
-    show_page()
-
-
 def open_page(**query: str) -> AppTest:
-    page = AppTest.from_function(script, default_timeout=60)
-    for name, value in query.items():
-        page.query_params[name] = value
-    return settle(page.run())
+    return settle(run_page("sweep", **query))
 
 
 def settle(page: AppTest) -> AppTest:
@@ -53,13 +43,6 @@ def settle(page: AppTest) -> AppTest:
         page.run()
     assert not page.exception
     return page
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 60
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert condition()
 
 
 def start(engine: Hub, page: AppTest) -> Sweep:
