@@ -129,7 +129,7 @@ def draw_contours(part: Slice, height: tuple[float, float], axes: tuple[str, str
     figure = go.Figure(go.Contour(
         x=part.ticks, y=part.ticks, z=take_log(part.loss), zmin=low, zmax=high, colorscale=SCALE, connectgaps=False,
         contours={"start": low, "end": high, "size": size}, line={"width": 0.5, "color": "rgba(255,255,255,0.35)"},
-        colorbar=_make_bar(height), hovertext=_write_points(part), hoverinfo="text"))
+        colorbar=_make_bar(height, -0.18), hovertext=_write_points(part), hoverinfo="text"))
     if part.way is not None and len(part.way) > 1:
         figure.add_scatter(x=part.way[:, 0], y=part.way[:, 1], mode="lines", hoverinfo="skip",
                            line={"color": EDGE, "width": 5})
@@ -146,9 +146,10 @@ def draw_contours(part: Slice, height: tuple[float, float], axes: tuple[str, str
                        text=[_("The net: {loss}").format(loss=write_loss(shape.centre))])
     reach = [float(part.ticks[0]), float(part.ticks[-1])]
     figure.update_xaxes(title=axes[0], range=reach, constrain="domain", zeroline=False)
-    figure.update_yaxes(title=axes[1], range=reach, scaleanchor="x", constrain="domain", zeroline=False)
+    figure.update_yaxes(title=axes[1], range=reach, scaleanchor="x", constrain="domain", constraintoward="top",
+                        zeroline=False)
     figure.update_layout(showlegend=False, uirevision=revision)
-    return finish_figure(figure, 420).update_layout(margin_t=36)
+    return finish_figure(figure, 480).update_layout(margin={"t": 36, "b": 120})
 
 
 def draw_surface(part: Slice, height: tuple[float, float], revision: str) -> go.Figure:
@@ -156,7 +157,7 @@ def draw_surface(part: Slice, height: tuple[float, float], revision: str) -> go.
     low, high = height
     z = take_log(part.loss)
     figure = go.Figure(go.Surface(
-        x=part.ticks, y=part.ticks, z=z, cmin=low, cmax=high, colorscale=SCALE, colorbar=_make_bar(height, flat=True),
+        x=part.ticks, y=part.ticks, z=z, cmin=low, cmax=high, colorscale=SCALE, colorbar=_make_bar(height, 0),
         hovertext=_write_points(part), hoverinfo="text", connectgaps=False))
     lift = 0.01 * (high - low)
     if part.way is not None and len(part.way) > 1:
@@ -186,11 +187,11 @@ def _mark(symbol: str, size: int) -> dict:
             "line": {"width": 1.5, "color": WAY if symbol == NET_MARK else EDGE}}
 
 
-def _make_bar(height: tuple[float, float], flat: bool = False) -> dict:
-    """The scale of colours, beside the chart or, `flat`, below it: a scene is cut off where it is narrow."""
+def _make_bar(height: tuple[float, float], y: float) -> dict:
+    """The scale of colours, below the chart, where it takes no width; `y` in heights of the plot, negative below it."""
     at, words = _list_ticks(height)
-    bar = {"thickness": 12, "title": {"text": _("Loss"), "side": "top"}, "tickvals": at, "ticktext": words}
-    return bar | ({"orientation": "h", "y": 0, "yanchor": "top", "len": 0.9} if flat else {})
+    return {"thickness": 12, "title": {"text": _("Loss"), "side": "top"}, "tickvals": at, "ticktext": words,
+            "orientation": "h", "y": y, "yanchor": "top", "len": 0.9}
 
 
 def _list_ticks(height: tuple[float, float]) -> tuple[list[float], list[str]]:

@@ -347,10 +347,10 @@ def show_numbers(view: BlockView, k: int) -> None:
     before, after, ell = view.before, view.after, 2 * k + 1
     rows = [(_("‖a[{n}] − a[{l}]‖, mean").format(l=ell, n=ell + 2), before.distance, after.distance, "{:.3g}"),
             (_("Largest single difference"), before.gap, after.gap, "{:.3g}"),
-            (_("Held-out accuracy"), _percent(before.accuracy), _percent(after.accuracy), "{:.1f} %"),
+            (_("Held-out accuracy"), _percent(before.accuracy), _percent(after.accuracy), "{:.1f}\u00a0%"),
             (_("Held-out loss"), before.loss, after.loss, "{:.3f}")]
     head = " | ".join([_("Measured"), _("Before"), _("Now")])
-    lines = [f"| {head} |", "|---|---|---|"]
+    lines = [f"| {head} |", "|:--|--:|--:|"]
     for name, *pair, form in rows:
         cells = ["–" if value is None else form.format(value) for value in pair]
         lines.append(f"| {name} | {cells[0]} | **{cells[1]}** |")
