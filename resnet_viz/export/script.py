@@ -17,6 +17,7 @@ from importlib.metadata import version
 from typing import Any
 
 from resnet_viz.records import (
+    LIVE_FIELDS,
     WEIGHT_OPERATIONS,
     BlockPlan,
     Lane,
@@ -64,13 +65,13 @@ class Run:
 
     @cached_property
     def changes(self) -> dict[int, dict[str, Any]]:
-        """By step, the live changes that make a difference."""
-        found: dict[int, dict[str, Any]] = {}
-        without = {"skip"} if self.net.shortcut == "none" else set()
-        without |= {"momentum"} if self.train.optimizer == "adamw" else set()
-        for change in sorted(self.config.changes, key=lambda change: change.step):
-            if change.lane == self.index and 0 < change.step <= self.steps and change.name not in without:
-                found.setdefault(change.step, {})[change.name] = change.value
+        """By step, the live settings that are others from there on."""
+        found, before = {}, read_live(self.lane)
+        for step in sorted({change.step for change in self.config.changes if 0 < change.step <= self.steps}):
+            now = read_live(self.config.lane_at(self.index, step))
+            if changed := {name: value for name, value in now.items() if value != before[name]}:
+                found[step] = changed
+            before = now
         return found
 
     @cached_property
@@ -132,6 +133,14 @@ class Run:
         ever = ever or any(changed.get("weight_decay", 0) != 0 for changed in self.changes.values())
         own = train.decay == "own" or (train.decay == "coupled") == (train.optimizer == "sgd")
         return ever and not (own and train.decay_block is None and train.decay_bias)
+
+
+def read_live(lane: Lane) -> dict[str, Any]:
+    """The settings that may change in the middle of a run, of those that make a difference."""
+    found = {name: getattr(lane.net if name == "skip" else lane.train, name) for name in LIVE_FIELDS}
+    without = {"skip"} if lane.net.shortcut == "none" else set()
+    without |= {"momentum"} if lane.train.optimizer == "adamw" else set()
+    return {name: value for name, value in found.items() if name not in without}
 
 
 def make_script(config: RaceConfig, lane: int = 0, steps: int | None = None, operations: Sequence[Operation] = (),
