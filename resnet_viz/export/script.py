@@ -154,9 +154,8 @@ def make_script(config: RaceConfig, lane: int = 0, steps: int | None = None, ope
     for operation in operations:
         check_operation(operation, run.last)
     text = write_script(run)
-    if text.count("\n") >= MAX_LINES:
-        text = write_script(replace(run, table_width=10_000))
-    return text if text.count("\n") < MAX_LINES else squeeze(text)
+    forms = (text, text.replace("\n\n", "\n"), squeeze(text), squeeze(write_script(replace(run, table_width=10_000))))
+    return next((form for form in forms if form.count("\n") < MAX_LINES), forms[-1])
 
 
 def write_script(run: Run) -> str:
@@ -166,7 +165,7 @@ def write_script(run: Run) -> str:
 
 def squeeze(text: str) -> str:
     """The same script with fewer lines: none blank, no comment on its own, "if a:" and its only statement in one."""
-    lines = [line for line in text.split("\n") if line and not re.match(r' *(# [^1-5]|"""(?!ResNet|a\[l))', line)]
+    lines = [line for line in text.split("\n") if line and not re.match(r' *(# (?![1-5]\. )|"""(?!ResNet|a\[l))', line)]
     depths = [len(line) - len(line.lstrip()) for line in lines]
     found: list[str] = []
     for i, line in enumerate(lines):
@@ -459,9 +458,11 @@ def write_optimizer(run: Run) -> list[str]:
     if apart or run.settings:
         lines += ["settings = optimizer.param_groups[0]"]
     if apart:
+        stretched = "torch.full_like(p, decaying(name)).flatten()"
         lines += [f'settings["decay"] = {train.weight_decay!r}  # λ',
-                  "decays = torch.cat([torch.full_like(p, " + write_rule(run.net, train) + ").flatten()",
-                  "                    for name, p in net.named_parameters()])  # " + _("1 for what decays, else 0")]
+                  f"decaying = lambda name: {write_rule(run.net, train)}",
+                  *note(f"decays = torch.cat([{stretched} for name, p in net.named_parameters()])",
+                        _("1 for what decays, else 0"))]
     return [*lines, ""]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnet_viz.export.script import MAX_LINES, MAX_WIDTH, make_script
+from resnet_viz.export.script import MAX_LINES, MAX_WIDTH, Run, make_script, write_script
 from resnet_viz.lab import experiments
 from resnet_viz.records import Change, ConfigError, Edit, Lane, NetConfig, Operation, RaceConfig, TrainConfig
 from resnet_viz.text import use_language
@@ -84,6 +84,7 @@ CASES = {
     "decay-block": case(dense(shortcut="projection-all"), TrainConfig(weight_decay=0.5, decay_block=1),
                         changes=(Change(6, 0, "weight_decay", 0.0),)),
     "decay-no-bias": case(conv(), TrainConfig("adamw", 0.002, weight_decay=0.5, decay_bias=False)),
+    "decay-block-no-bias": case(conv(), TrainConfig(weight_decay=0.5, decay_block=2, decay_bias=False)),
     "decay-later": case(dense(), TrainConfig(decay_bias=False), changes=(Change(3, 0, "weight_decay", 0.5),)),
     "skip-off": case(dense(), changes=SKIP_OFF),
     "skip-off-projection": case(dense(width=(24, 40), shortcut="projection"), changes=SKIP_OFF),
@@ -229,6 +230,18 @@ def test_many_changes_and_operations_still_fit(language: str) -> None:
     use_language("en")
     compile(script, "many", "exec")
     assert script.count("\n") < MAX_LINES
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_a_script_that_is_a_little_too_long_loses_its_blank_lines_only(language: str) -> None:
+    use_language(language)
+    race = RaceConfig(lanes=(Lane(conv(depth=20, shortcut="projection")),), changes=(Change(5, 0, "skip", False),),
+                      edits=(Edit(7, 0, Operation("zero-norm", 1)),))
+    run = Run(race, 0, race.steps, (Operation("zero-w", 1), Operation("lesion", 2)))
+    long, script = write_script(run), make_script(race, 0, None, run.operations)
+    use_language("en")
+    assert long.count("\n") >= MAX_LINES > script.count("\n")
+    assert [line for line in script.split("\n") if line] == [line for line in long.split("\n") if line]
 
 
 def test_what_does_not_apply_is_told() -> None:
