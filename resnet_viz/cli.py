@@ -136,8 +136,9 @@ def train(race: RaceConfig, sink: IO[bytes] | None) -> tuple[State, dict, dict]:
             bar.update(len(frame))
             bar.set_postfix(loss=shown["loss"][-1] if len(frame) else None, refresh=False)
             if frame.diverged:
-                break
-    return state, first, last
+                return state, first, last
+    state = dataclasses.replace(state, lane=race.lane_at(0, race.steps))
+    return experiments.edit_state(state, race.edits_at(0, race.steps)), first, last
 
 
 def write_frame(frame: Frame, sink: IO[bytes] | None) -> None:

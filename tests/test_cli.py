@@ -6,9 +6,12 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from resnet_viz.cli import main
 from resnet_viz.lab import experiments
@@ -61,6 +64,23 @@ def test_a_race_with_changes_and_operations_is_trained_as_the_app_does(capsys, t
     result = run_json(capsys, "train", "--config", str(path))
     assert {name: result[name] for name in expected} == expected
     assert result["config"]["edits"][0]["operation"]["block"] == 1
+
+
+def test_what_was_done_after_the_last_step_is_done(capsys, tmp_path: Path) -> None:
+    """As in the app, and in what `export` writes of the same file."""
+    lane = Lane(NetConfig(depth=8, width=(16,)))
+    race = RaceConfig(steps=12, lanes=(lane,), changes=(Change(12, 0, "skip", False),),
+                      edits=(Edit(12, 0, Operation("zero-wb", 1)),))
+    state = experiments.advance(experiments.make_state(lane, "digits", 0), 12)[0]
+    state = experiments.edit_state(replace(state, lane=race.lane_at(0, 12)), [Operation("zero-wb", 1)])
+    (tmp_path / "race.json").write_text(race.to_json(), encoding="utf-8")
+    options = ["--config", str(tmp_path / "race.json")]
+    result = run_json(capsys, "train", *options, "--save", str(tmp_path / "a"))
+    expected = experiments.finish(state)
+    assert {name: result[name] for name in expected} == expected
+    run_json(capsys, "export", *options, "--what", "weights", "--output", str(tmp_path / "b"))
+    a, b = load_file(tmp_path / "a"), load_file(tmp_path / "b")
+    assert all(np.array_equal(a[name], b[name]) for name in a) and not a["blocks.1.layer2.weight"].any()
 
 
 def test_frames_are_written(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
