@@ -21,7 +21,7 @@ from plotly.offline import get_plotlyjs
 from resnet_viz.export.script import make_script
 from resnet_viz.figures import report as figures
 from resnet_viz.records import Frame, Operation, OperationResult, RaceConfig, count_multiply_adds, count_parameters
-from resnet_viz.text import _, get_language
+from resnet_viz.text import _, get_language, join
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "plotly", "streamlit")
 STYLE = """
@@ -64,6 +64,7 @@ class LaneReport:
 def make_report(config: RaceConfig, lanes: Sequence[LaneReport], steps: int,
                 labels: Mapping[str, str] | None = None) -> str:
     """The report on the first `steps` steps of a race. `labels` are the names of settings and of choices."""
+    config = config.until(steps)
     names, runs = [lane.name for lane in lanes], [lane.run for lane in lanes]
     labels = labels or {}
     dataset = labels.get(config.dataset, config.dataset)
@@ -124,11 +125,17 @@ def write_figure(figure: go.Figure, name: str, title: str, words: str) -> str:
 
 
 def write_lead(config: RaceConfig, steps: int, labels: Mapping[str, str]) -> str:
-    return write_paragraph(_(
-        "Trained on “{dataset}” from seed {seed}: {steps} steps of {batch} examples each, the same batches for every net. "
+    sizes = {lane.train.batch_size for lane in config.lanes}
+    told = _("Trained on “{dataset}” from seed {seed}: {steps} steps, in batches of a size that is not the same for every "
+             "net.")
+    if len(sizes) == 1:
+        told = _("Trained on “{dataset}” from seed {seed}: {steps} steps of {batch} examples each, the same batches for "
+                 "every net.")
+    told = told.format(dataset=labels.get(config.dataset, config.dataset), seed=config.seed, steps=f"{steps:,}",
+                       batch=config.lanes[0].train.batch_size)
+    return write_paragraph(join(told, _(
         "Every number below was measured in that run; the scripts at the end give the same numbers again, to the last bit "
-        "on the same machine.").format(dataset=labels.get(config.dataset, config.dataset), seed=config.seed,
-                                       steps=f"{steps:,}", batch=config.lanes[0].train.batch_size))
+        "on the same machine.")))
 
 
 def write_results(config: RaceConfig, lanes: Sequence[LaneReport]) -> str:
@@ -222,8 +229,9 @@ def write_hand(config: RaceConfig, names: Sequence[str]) -> list[str]:
     rows += [(item.step, names[item.lane], name_operation(item.operation)) for item in config.edits]
     if not rows:
         return []
+    rows.sort(key=lambda row: row[0])  # of one step in the order in which they were done
     title = _("Done by hand while the nets trained")
-    return [write_section(title, write_table([_("Before step"), _("Net"), _("What")], sorted(rows), title))]
+    return [write_section(title, write_table([_("Before step"), _("Net"), _("What")], rows, title))]
 
 
 def write_versions() -> str:

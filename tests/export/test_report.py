@@ -15,7 +15,16 @@ from resnet_viz.export.report import LaneReport, make_report
 from resnet_viz.export.script import make_script
 from resnet_viz.figures.report import draw_blocks, draw_gradients, draw_heat, draw_learning, thin
 from resnet_viz.lab import experiments
-from resnet_viz.records import Change, Lane, NetConfig, RaceConfig, count_parameters
+from resnet_viz.records import (
+    Change,
+    Edit,
+    Lane,
+    NetConfig,
+    Operation,
+    RaceConfig,
+    TrainConfig,
+    count_parameters,
+)
 from resnet_viz.text import use_language
 
 STEPS = 25
@@ -69,6 +78,27 @@ def test_the_page_is_whole_and_in_the_readers_language(lanes: list[LaneReport], 
         assert f"{count_parameters(lane.net, RACE.data):,}" in page
         assert f"{100 * part.ends['test_accuracy']:.2f} %" in page and f"{part.ends['train_loss']:.4g}" in page
     assert "lr = 0.02" in page
+
+
+def report_on(race: RaceConfig) -> str:
+    """A report on the first steps of a race, whatever was done in it."""
+    frames = [experiments.advance(experiments.make_state(lane, race.dataset, race.seed), 3) for lane in race.lanes]
+    lanes = [LaneReport(f"net {i}", frame, experiments.finish(state)) for i, (state, frame) in enumerate(frames)]
+    return make_report(race, lanes, 3)
+
+
+def test_what_was_done_by_hand_stands_in_its_order_and_no_further_than_the_run() -> None:
+    edits = [Edit(2, 0, Operation("swap", 1, other=2)), Edit(2, 0, Operation("scale", 1, 0.5)),
+             Edit(1, 0, Operation("zero-w", 0)), Edit(9, 0, Operation("zero-wb", 1))]
+    page = report_on(RaceConfig(steps=3, lanes=(Lane(NET),), changes=(Change(9, 0, "lr", 0.7),), edits=tuple(edits)))
+    rows = re.findall(r'<th scope="row">(\d)</th><td>net 0</td><td>(.*?)</td>', page)
+    assert rows == [("1", "zero-w block=0"), ("2", "swap block=1 other=2"), ("2", "scale block=1 alpha=0.5")]
+
+
+def test_the_same_batches_are_claimed_only_where_they_are() -> None:
+    lanes = [Lane(NET, TrainConfig(batch_size=size)) for size in (32, 64)]
+    assert "steps of 32 examples each, the same batches" in report_on(RaceConfig(lanes=(lanes[0], lanes[0])))
+    assert "the same batches" not in report_on(RaceConfig(lanes=tuple(lanes)))
 
 
 def test_figures_hold_the_runs_numbers(lanes: list[LaneReport]) -> None:
