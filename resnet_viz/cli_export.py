@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,8 @@ def run_export(options: argparse.Namespace) -> dict[str, Any]:
     lane = read_lane(options.lane, len(race.lanes))
     path = read_output(options)
     content = make_content(options.what, race, lane, path)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with told(options.output):
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
     return {"what": options.what, "output": str(path), "bytes": path.stat().st_size}
 
 
@@ -58,17 +61,24 @@ def read_output(options: argparse.Namespace) -> Path:
     name = options.output or ""
     if options.what == "frames" and Path(name).suffix not in WRITERS:
         raise ConfigError("output", name, N_("a file’s name that ends with .csv or .parquet, for frames"))
+    with told(name), open(name, "ab"):
+        return Path(name)
+
+
+@contextlib.contextmanager
+def told(name: str) -> Iterator[None]:
+    """Why a file cannot be written, as a sentence: no such folder, or no room on the disk."""
     try:
-        with open(name, "ab"):
-            return Path(name)
+        yield
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError("output", name, N_("a file that can be written ({reason})"), reason=reason) from None
 
 
 def make_content(what: str, race: RaceConfig, lane: int | None, path: Path) -> str | bytes:
-    """What the file holds. Report and frames are of all lanes where none is chosen, script and weights of the first."""
+    """What the file holds. Script and weights are of the first lane where none is chosen, the others of all lanes."""
     if what == "config":
+        race = race if lane is None else take_lane(race, lane)
         return json.dumps(json.loads(race.to_json()), indent=1, ensure_ascii=False) + "\n"
     if what == "script":
         return make_script(race, lane or 0)

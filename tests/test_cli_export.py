@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.csv
@@ -58,6 +60,8 @@ def test_weights_config_and_report(tmp_path, race_file) -> None:
     weights = safetensors.numpy.load(export(tmp_path, "--config", race_file, "--what", "weights", "--steps", "7"))
     assert not weights["blocks.0.layer2.weight"].any()  # the operation just before the step that is not taken any more
     assert RaceConfig.from_json(export(tmp_path, "--config", race_file, "--what", "config").decode()) == RACE
+    second = RaceConfig.from_json(export(tmp_path, "--config", race_file, "--what", "config", "--lane", "1").decode())
+    assert second == replace(RACE, lanes=RACE.lanes[1:], changes=(Change(5, 0, "skip", False),), edits=())
     page = export(tmp_path, "--config", race_file, "--what", "report").decode()
     assert page.startswith("<!doctype html>") and "skip = no" in page and "zero-wb" in page
     assert page.count("js-plotly-plot") >= 1 and page.count("<figure>") == 7
@@ -83,3 +87,9 @@ def test_a_file_that_cannot_be_written_and_settings_beside_several_nets(tmp_path
     assert cli.main(["export", "--what", "script"]) == 2
     assert cli.main(["export", "--config", race_file, "--depth", "8", "--what", "script", "--output", "x"]) == 2
     assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["output", "output", "depth"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux’s")
+def test_a_full_disk_is_told(capsys) -> None:
+    assert cli.main(["export", "--what", "script", "--output", "/dev/full"]) == 2
+    assert capsys.readouterr().err.startswith("output cannot be “/dev/full”")
