@@ -112,7 +112,7 @@ def train_to_files(race: RaceConfig, options: argparse.Namespace) -> tuple[State
         state, first, last = train(race, frames)
         seconds = time.perf_counter() - started
         if weights is not None:
-            weights.write(experiments.save_weights(state, write_settings(race)))
+            weights.write(experiments.save_weights(state, write_settings(dataclasses.replace(race, lanes=(state.lane,)))))
     return state, first, last, seconds
 
 

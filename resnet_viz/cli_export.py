@@ -86,7 +86,8 @@ def make_content(what: str, race: RaceConfig, lane: int | None, path: Path) -> s
 
     if what == "weights":
         one = take_lane(race, lane or 0)
-        return experiments.save_weights(follow(one)[1], list_settings(one))
+        _frame, state = follow(one)
+        return experiments.save_weights(state, list_settings(replace(one, lanes=(state.lane,))))
     race = race if lane is None else take_lane(race, lane)
     names = [name_lane(race, i) for i in range(len(race.lanes))]
     runs = [follow(take_lane(race, i)) for i in range(len(race.lanes))]

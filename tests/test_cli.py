@@ -81,6 +81,9 @@ def test_what_was_done_after_the_last_step_is_done(capsys, tmp_path: Path) -> No
     run_json(capsys, "export", *options, "--what", "weights", "--output", str(tmp_path / "b"))
     a, b = load_file(tmp_path / "a"), load_file(tmp_path / "b")
     assert all(np.array_equal(a[name], b[name]) for name in a) and not a["blocks.1.layer2.weight"].any()
+    for name in "ab":  # the file knows that the shortcuts are cut
+        again = run_json(capsys, "operate", "--weights", str(tmp_path / name), "--operation", "zero-w", "--block", "1")
+        assert again["before"] == expected
 
 
 def test_frames_are_written(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:

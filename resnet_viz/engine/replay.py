@@ -51,9 +51,11 @@ class Replay(Job):
             if frames[-1].diverged:
                 break
             size = min(MAX_SLICE, max(1, round(SLICE_SECONDS * len(frames[-1]) / max(frames[-1].seconds, 1e-6))))
-        if step == self.steps and not frames[-1].diverged:
-            pair = self.race._edit(lane, pair, step)
-        settings = list_settings(replace(config, lanes=config.lanes[lane : lane + 1], changes=(), edits=()))
+        diverged = frames[-1].diverged
+        if not diverged:
+            pair = self.race._advance(lane, pair, step, 0)  # what was changed and edited after the last step
+        now = config.lane_at(lane, step - 1 if diverged else step)
+        settings = list_settings(replace(config, lanes=(now,), changes=(), edits=()))
         ends = submit(tasks.experiment, "finish", pair, pure=False)
         weights = submit(tasks.experiment, "save_weights", pair, settings, pure=False)
         self.results[lane] = LaneReplay(frames, await ends, await weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.csv
@@ -54,6 +55,16 @@ def test_a_replay_is_the_run_to_the_bit(engine: Hub) -> None:
         assert found.ends == experiments.finish(state)
         tensors = safetensors.numpy.load(found.weights)
         assert not tensors["blocks.0.layer2.weight"].any() or i == 0
+
+
+def test_a_replay_ends_with_what_was_changed_after_the_last_step(engine: Hub) -> None:
+    """A race stands still, somebody cuts the shortcuts and takes it home: the report tells what the script prints."""
+    config = RaceConfig(steps=12, lanes=(Lane(NET),), changes=(Change(12, 0, "skip", False),))
+    [found] = replay(engine, config, 12).results
+    state = experiments.advance(experiments.make_state(Lane(NET), "digits", 0), 12)[0]
+    whole, cut = (experiments.finish(replace(state, lane=config.lane_at(0, step))) for step in (11, 12))
+    assert found.ends == cut != whole
+    assert json.loads(safe_config(found.weights))["skip"] is False
 
 
 def test_frames_are_a_table_of_all_steps(engine: Hub) -> None:
