@@ -163,6 +163,15 @@ def test_each_arc_goes_round_its_block() -> None:
     assert {"no parameters" in trace.hovertext[0] for trace in figure.data if trace.legendgroup} == {True, False}
 
 
+def test_a_projection_is_not_called_an_identity() -> None:
+    """Option C has no identity at all."""
+    net = NetConfig("conv", "projection-all", 20, (16,), "batch")
+    figure = draw_architectures([trace_net(net, DataShape((3, 32, 32), 10))])
+    assert arcs_of(figure) == {"dash": [7], "dot": [2]}
+    assert [trace.name for trace in figure.data if trace.showlegend] == [
+        "Projection that keeps the dimensions", "Shortcut that changes dimensions"]
+
+
 def test_deep_nets_are_drawn_with_equal_blocks_once() -> None:
     figure = draw_architectures([trace_architecture(name) for name in ("cifar110", "cifar110-plain", "cifar56")])
     residual, plain, shallow = labels_of(figure)

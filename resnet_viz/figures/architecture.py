@@ -169,8 +169,8 @@ def describe_shortcut(net: Architecture, block: BlockSpan) -> str:
 def draw_architectures(nets: list[Architecture], ink: str = "#1B2430") -> go.Figure:
     """Up to three nets as columns of boxes, rows of equal picture size side by side; point at a box for its numbers.
 
-    Solid arcs are shortcuts that keep the shape, dotted ones change it. A trace of boxes per net, then its arcs. `ink` is
-    the colour of what is written beside the boxes.
+    Solid arcs are identities, dotted ones change the shape, dashed ones are projections that keep it. A trace of boxes
+    per net, then its arcs. `ink` is the colour of what is written beside the boxes.
     """
     drawings, bands = place([plan_drawing(net) for net in nets])
     figure, shown = go.Figure(), set()
@@ -232,14 +232,21 @@ def _draw_boxes(figure: go.Figure, column: int, drawing: Drawing, sides: list[in
                        hoverinfo="skip", showlegend=False)
 
 
-def _draw_arcs(figure: go.Figure, column: int, drawing: Drawing, shown: set[bool]) -> None:
+def choose_dash(block: BlockSpan) -> str:
+    """How a shortcut is drawn: solid where it is the identity, else by whether it changes the shape."""
+    return "dot" if not block.keeps_shape else "solid" if block.shortcut == "identity" else "dash"
+
+
+def _draw_arcs(figure: go.Figure, column: int, drawing: Drawing, shown: set[str]) -> None:
     """Each shortcut, an arrow from the box before the block to the block's last."""
     angle = np.linspace(-np.pi / 2, np.pi / 2, 25)
     swing, climb = np.cos(angle) ** 0.8, np.sign(angle) * np.abs(np.sin(angle)) ** 0.8  # rounder than an ellipse
-    for keeps in (True, False):
+    names = {"solid": _("Identity shortcut"), "dash": _("Projection that keeps the dimensions"),
+             "dot": _("Shortcut that changes dimensions")}
+    for dash, name in names.items():
         xs, ys, notes, tips = [], [], [], []
         for block, _count in drawing.blocks:
-            if block.shortcut == "none" or block.keeps_shape != keeps:
+            if block.shortcut == "none" or choose_dash(block) != dash:
                 continue
             before, _first, last = drawing.find_ends(block)
             start, end = before.row + HIGH / 4, last.row - HIGH / 8
@@ -248,12 +255,11 @@ def _draw_arcs(figure: go.Figure, column: int, drawing: Drawing, shown: set[bool
             notes += [describe_shortcut(drawing.net, block)] * (len(swing) + 1)
             tips += [0] * (len(swing) - 1) + [9, 0]
         if xs:
-            name = _("Identity shortcut") if keeps else _("Shortcut that changes dimensions")
-            figure.add_scatter(x=xs, y=ys, mode="lines+markers", name=name, hovertext=notes, legendgroup=str(keeps),
-                               showlegend=keeps not in shown, hovertemplate="%{hovertext}<extra></extra>",
-                               line={"color": LINE, "width": 2, "dash": "solid" if keeps else "dot"},
+            figure.add_scatter(x=xs, y=ys, mode="lines+markers", name=name, hovertext=notes, legendgroup=dash,
+                               showlegend=dash not in shown, hovertemplate="%{hovertext}<extra></extra>",
+                               line={"color": LINE, "width": 2, "dash": dash},
                                marker={"symbol": "triangle-left", "size": tips, "color": LINE, "line": {"width": 0}})
-            shown.add(keeps)
+            shown.add(dash)
 
 
 def _draw_repeats(figure: go.Figure, column: int, drawing: Drawing) -> None:
