@@ -32,6 +32,7 @@ from resnet_viz.text import _
 
 MAX_LINES = 120
 MAX_WIDTH = 110  # characters of a line
+ANY = 10_000  # the same, where so much was done by hand that there are too many lines otherwise
 PROBE_EVERY = 10  # as in `experiments`
 
 
@@ -154,7 +155,7 @@ def make_script(config: RaceConfig, lane: int = 0, steps: int | None = None, ope
     for operation in operations:
         check_operation(operation, run.last)
     text = write_script(run)
-    forms = (text, text.replace("\n\n", "\n"), squeeze(text), squeeze(write_script(replace(run, table_width=10_000))))
+    forms = (text, text.replace("\n\n", "\n"), squeeze(text), squeeze(write_script(replace(run, table_width=ANY)), ANY))
     return next((form for form in forms if form.count("\n") < MAX_LINES), forms[-1])
 
 
@@ -163,7 +164,7 @@ def write_script(run: Run) -> str:
     return "\n".join(line for part in parts for line in part(run)) + "\n"
 
 
-def squeeze(text: str) -> str:
+def squeeze(text: str, width: int = MAX_WIDTH) -> str:
     """The same script with fewer lines: none blank, no comment on its own, "if a:" and its only statement in one."""
     lines = [line for line in text.split("\n") if line and not re.match(r' *(# (?![1-5]\. )|"""(?!ResNet|a\[l))', line)]
     depths = [len(line) - len(line.lstrip()) for line in lines]
@@ -172,7 +173,7 @@ def squeeze(text: str) -> str:
         before = lines[i - 1] if i else ""
         only = depths[i] > depths[i - 1] and (i + 1 == len(lines) or depths[i + 1] < depths[i])
         opens = before.endswith(":") and before.lstrip().startswith(("if ", "for ", "else:", "with "))
-        if only and opens and found[-1] == before and len(before) + len(line.lstrip()) < MAX_WIDTH:
+        if only and opens and found[-1] == before and len(before) + len(line.lstrip()) < width:
             found[-1] += " " + line.lstrip()
         else:
             found.append(line)
@@ -414,8 +415,8 @@ def write_weights(run: Run) -> list[str]:
         lines += ["generator = torch.Generator().manual_seed(SEED)", f"for layer in {layers}:", *indent(write_draw(net))]
     if net.init == "zero-last":
         last = "norm2" if net.norm == "batch" and net.order == "post" else "layer2"
-        lines += [*note("for block in blocks:", _("at the start every branch is 0")),
-                  f"    for p in block.{last}.parameters():", "        nn.init.zeros_(p)"]
+        lines += [f"for p in [p for block in blocks for p in block.{last}.parameters()]:",
+                  *note("    nn.init.zeros_(p)", _("at the start every branch is 0"))]
     return [*lines, ""]
 
 

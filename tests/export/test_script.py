@@ -217,16 +217,22 @@ def test_a_script_of_the_beginning_is_that_of_the_whole() -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
-def test_many_changes_and_operations_still_fit(language: str) -> None:
-    """As many as a race may have."""
+@pytest.mark.parametrize("net", [
+    conv(depth=20, shortcut="projection", init="zero-last"),
+    *(dense(depth=20, shortcut=shortcut, width=(8, 12), norm="batch", order=order, init="zero-last", skip=False)
+      for shortcut in ("projection", "projection-all") for order in ("post", "pre"))])
+def test_many_changes_and_operations_still_fit(net: NetConfig, language: str) -> None:
+    """As many as a race may have, on nets whose scripts are the longest."""
     use_language(language)
     changes = tuple(Change(10 * k + 1, 0, ("skip", "lr", "momentum", "weight_decay")[k % 4], 0.5 if k % 4 else k % 8 == 0)
                     for k in range(100))
-    edits = tuple(Edit(10 * k + 1, 0, Operation("swap", 1, other=2) if k % 2 else Operation("scale", 1, 0.12345, 0.5432))
+    edits = tuple(Edit(10 * k + 1100, 0, Operation("swap", 1, other=2) if k % 2 else Operation("scale", 1, 0.12345, 0.5432))
                   for k in range(100))
-    lane = Lane(conv(depth=20, shortcut="projection", init="zero-last"), TrainConfig(decay="decoupled", decay_block=1))
+    lane = Lane(net, TrainConfig("adamw", decay="decoupled", decay_block=1, decay_bias=False))
     operations = [Operation(kind, k) for kind in ("lesion", "cut-shortcut", "zero-w", "zero-norm") for k in range(9)]
-    script = make_script(RaceConfig(lanes=(lane,), changes=changes, edits=edits), 0, None, operations, True)
+    dataset = "digits" if net.family == "conv" else "spirals"
+    race = RaceConfig(dataset, 0, edits[-1].step, (lane,), changes, edits)  # stands where it was operated on last
+    script = make_script(race, 0, None, operations, True)
     use_language("en")
     compile(script, "many", "exec")
     assert script.count("\n") < MAX_LINES
