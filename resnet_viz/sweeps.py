@@ -195,6 +195,16 @@ class Axis:
         for i, value in enumerate(self.values):
             if any(type(value) is type(other) and value == other for other in self.values[:i]):
                 raise ConfigError(self.name, write_value(value), N_("each value once"))
+            check_alone(self.name, value)
+
+
+def check_alone(name: str, value: Any) -> None:
+    """Raise where a value cannot be right, whatever the other settings are. How large a number may be depends on them."""
+    try:
+        make_run({name: value})
+    except ConfigError as error:
+        if error.field == name and type(value) is not int:
+            raise
 
 
 @dataclass(frozen=True)

@@ -108,8 +108,9 @@ def test_options_go_before_the_file_and_the_file_before_the_ready_sweep(tmp_path
 @pytest.mark.parametrize(("arguments", "says"), [
     (["--depths", "8,9"], None),
     (["--depths", "9"], "depth cannot be 9"),
-    (["--depths", "8,x"], None),
-    (["--depths", "x"], "depth cannot be “x”"),
+    (["--depths", "8,x"], "depth cannot be “x”"),
+    (["--depths", "8,,20"], "depth cannot be “”"),
+    (["--lrs", "0.1,nan"], "lr cannot be nan"),
     (["--seeds", "101"], "seeds cannot be 101"),
     (["--seeds", "-1"], "seeds cannot be -1"),
     (["--seeds", "a"], "seeds cannot be “a”"),
