@@ -117,9 +117,11 @@ class Store:
         """Whatever goes wrong in the database, told in one sentence."""
         try:
             yield
-        except (sa.exc.SQLAlchemyError, CommandError, OSError, ImportError) as error:
+        except ConfigError:
+            raise
+        except (sa.exc.SQLAlchemyError, CommandError, OSError, ImportError, ValueError) as error:
             reason = " ".join(str(getattr(error, "orig", None) or error).split())
-            name = self.url.render_as_string(hide_password=True)
+            name = self.url.set(query={}).render_as_string(hide_password=True)  # its options may hold a password too
             raise StoreError("database", name, "{reason}", reason=reason[:300]) from error
 
 
@@ -129,8 +131,10 @@ def read_url(text: str) -> sa.URL:
         url = sa.make_url(text)
     except (sa.exc.ArgumentError, ValueError):
         url = None
+    if url is not None and "@" in (url.host or ""):  # the end of a password that has an @ of its own
+        url = None
     if url is None or url.get_backend_name() not in (*INSERTS, "postgres"):
-        shown = "…" if "@" in text else text  # there may be a password in it
+        shown = "…" if "@" in text or "?" in text else text  # there may be a password in it
         raise ConfigError("database", shown, N_("sqlite:///file or postgresql://user@host/name"))
     return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgres", "postgresql") else url
 
@@ -139,9 +143,13 @@ def make_engine(url: sa.URL) -> sa.Engine:
     """An engine; a SQLite file's folder is made where there is none."""
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
+    options = {"connect_args": {"timeout": WAIT_SECONDS}}
     if url.database not in (None, "", ":memory:"):
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, connect_args={"timeout": WAIT_SECONDS})
+    else:  # one connection, which all threads have in turn: each connection has a memory of its own
+        options["connect_args"]["check_same_thread"] = False
+        options |= {"poolclass": sa.QueuePool, "pool_size": 1, "max_overflow": 0}
+    engine = sa.create_engine(url, **options)
 
     @sa.event.listens_for(engine, "connect")
     def leave_transactions_to_us(connection: Any, _: Any) -> None:

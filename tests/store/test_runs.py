@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import alembic.command
@@ -245,7 +246,8 @@ def test_a_database_of_a_later_version_is_refused(database: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["", "runs.sqlite", "mysql://u:secret@host/name", "http://u:secret@host", "sqlite",
-                                     "postgresql://u:secret@host:port/x", "://", "oracle+secret://u:secret@x"])
+                                     "postgresql://u:secret@host:port/x", "://", "oracle+secret://u:secret@x",
+                                     "postgresql://u:my@secret@host/x", "mysql://host/x?password=secret"])
 def test_an_address_of_no_database_is_told_without_its_password(address: str) -> None:
     with pytest.raises(ConfigError) as error:
         read_url(address)
@@ -254,9 +256,10 @@ def test_an_address_of_no_database_is_told_without_its_password(address: str) ->
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
-def test_a_server_that_is_not_there_is_told_without_its_password(scheme: str) -> None:
+@pytest.mark.parametrize("login", ["user:secret@127.0.0.1:1/name", "user@127.0.0.1:1/name?password=secret"])
+def test_a_server_that_is_not_there_is_told_without_its_password(scheme: str, login: str) -> None:
     with pytest.raises(StoreError) as error:
-        Store(f"{scheme}://user:secret@127.0.0.1:1/name")
+        Store(f"{scheme}://{login}")
     assert "secret" not in str(error.value) and "127.0.0.1" in str(error.value) and "refused" in str(error.value)
 
 
@@ -267,6 +270,20 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="cannot be used"):
             Store(f"sqlite:///{bad}")
     assert path.read_text().startswith("Not a database")
+
+
+def test_options_of_an_address_that_cannot_be_are_told(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="could not convert"):
+        Store(f"sqlite:///{tmp_path}/runs.sqlite?timeout=soon")
+
+
+def test_a_row_that_is_broken_is_told(tmp_path: Path) -> None:
+    with Store(f"sqlite:///{tmp_path}/runs.sqlite") as store:
+        store.add(make_result())
+        with sqlite3.connect(tmp_path / "runs.sqlite") as connection:
+            connection.execute("UPDATE runs SET config = '{'")
+        with pytest.raises(StoreError, match="cannot be used"):
+            store.browse()
 
 
 def test_a_folder_is_made_for_the_file(tmp_path: Path) -> None:
@@ -294,6 +311,8 @@ def test_the_address_is_the_environments_or_a_file_of_the_app(tmp_path: Path, mo
 def test_runs_in_memory_are_a_store_too() -> None:
     with Store("sqlite://") as store:
         assert store.add(make_result()) and store.count() == 1
+        with ThreadPoolExecutor(4) as pool:  # the memory is the same in all threads
+            assert list(pool.map(lambda _: store.count(), range(20))) == [1] * 20
 
 
 def test_a_race_of_the_defaults_is_stored_as_it_is(store: Store) -> None:
