@@ -80,9 +80,9 @@ def run_sweep(options: argparse.Namespace) -> dict[str, Any]:
         if run.error is not None:
             print(_("Left out, {place}: {reason}").format(place=describe_place(config, run), reason=sentence(run.error)),
                   file=sys.stderr)
-    from resnet_viz.engine import headless
-
     try:
+        from resnet_viz.engine import headless
+
         sweep = headless.run_sweep(config, options.database, show_estimate, make_bar())
     except KeyboardInterrupt:
         print("\n" + _("Interrupted. What had finished is kept; the same command goes on with the rest."), file=sys.stderr)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -31,7 +32,7 @@ def read(*arguments: str):
 def start_sweep(*arguments: str, database: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-m", "resnet_viz", "sweep", *arguments, "--json"], cwd=ROOT, text=True,
                             env=os.environ | {"RESNET_VIZ_DATABASE": database, "LC_ALL": "C.UTF-8"},
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # noqa: PLW1509 (a background job ignores it)
 
 
@@ -144,9 +145,14 @@ def test_a_file_of_no_grid_is_told(content: str, tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------- killed
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
-def test_ended_in_the_middle_it_has_kept_what_had_finished_and_leaves_nobody_behind(end: int, tmp_path: Path) -> None:
-    """SIGKILL leaves no chance to clean up: scheduler and workers end by themselves. The next run takes what is there."""
+@pytest.mark.parametrize(("end", "send"), [(signal.SIGKILL, os.kill), (signal.SIGINT, os.kill), (signal.SIGINT, os.killpg)],
+                         ids=["killed", "interrupted", "ctrl-c"])
+def test_ended_in_the_middle_it_has_kept_what_had_finished_and_leaves_nobody_behind(end: int, send: Callable,
+                                                                                    tmp_path: Path) -> None:
+    """SIGKILL leaves no chance to clean up: scheduler and workers end by themselves. The next run takes what is there.
+
+    Ctrl-C in a terminal is for all processes of the command.
+    """
     database = f"sqlite:///{tmp_path}/runs.sqlite"
     options = ["--depth", "12", "--steps", "60", "--seeds", "8"]
     process = start_sweep(*options, database=database)
@@ -155,7 +161,7 @@ def test_ended_in_the_middle_it_has_kept_what_had_finished_and_leaves_nobody_beh
             wait_until(lambda: store.count() >= 1)
             family = psutil.Process(process.pid).children(recursive=True)
             assert len(family) >= 3  # a scheduler, a nanny and its worker at the least
-            process.send_signal(end)
+            send(process.pid, end)
             err = process.communicate(timeout=60)[1]
             kept = store.count()
     finally:

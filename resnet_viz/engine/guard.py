@@ -15,6 +15,7 @@ CHECK_SECONDS = 0.5
 
 def dask_setup(_: object) -> None:
     """Called in the process as it starts."""
+    os.setpgrp()  # Ctrl-C in a terminal goes to the app alone, which ends the rest
     app = int(os.environ[APP_VARIABLE])
 
     def watch() -> None:
