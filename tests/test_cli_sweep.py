@@ -17,6 +17,7 @@ import pytest
 from resnet_viz.cli import main
 from resnet_viz.cli_options import make_parser
 from resnet_viz.cli_sweep import read_sweep
+from resnet_viz.engine.cluster import SETTINGS
 from resnet_viz.records import ConfigError
 from resnet_viz.store.runs import Store
 from resnet_viz.sweeps import METRICS, READY, make_sweep
@@ -131,6 +132,21 @@ def test_bad_input_is_one_sentence_and_exit_code_2(arguments: list[str], says: s
     assert main(["sweep", *arguments, "--json"]) == 2
     out, err = capsys.readouterr()
     assert out == "" and says in err and "secret" not in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("name", "value", "says"), [
+    ("RESNET_VIZ_WORKERS", "two", "a whole number from 1"),
+    ("RESNET_VIZ_WORKERS", "0", "a whole number from 1"),
+    ("RESNET_VIZ_SCHEDULER", "host", "The scheduler “host” cannot be used"),
+    ("RESNET_VIZ_SCHEDULER", "tcp://127.0.0.1:1", "The scheduler “tcp://127.0.0.1:1” cannot be used"),
+])
+def test_a_cluster_that_cannot_be_is_told(name: str, value: str, says: str, capsys: pytest.CaptureFixture,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    monkeypatch.setitem(SETTINGS, "distributed.comm.timeouts.connect", "100ms")
+    assert main(["sweep", "--depth", "8", "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and says in err and len(err.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize("content", ['{"lanes": []}', '{"axes": 3}', '{"axes": {"colour": [1]}}', "[]", "{", "3",

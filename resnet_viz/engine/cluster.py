@@ -15,15 +15,18 @@ from pathlib import Path
 import dask
 import psutil
 from distributed import Client
+from distributed.comm import get_address_host_port
 from distributed.deploy.spec import SpecCluster
 from distributed.deploy.subprocess import SubprocessCluster
 
 from resnet_viz.engine import guard
+from resnet_viz.records import N_, ConfigError
 
 SCHEDULER_VARIABLE = "RESNET_VIZ_SCHEDULER"
 WORKERS_VARIABLE = "RESNET_VIZ_WORKERS"
 WATCH_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
+MAX_WORKERS = 1000
 ROOT = Path(__file__).parents[2]
 
 SETTINGS = {
@@ -39,6 +42,12 @@ SETTINGS = {
 logger = logging.getLogger(__name__)
 
 
+class ClusterError(ConfigError):
+    """The scheduler of an address does not answer."""
+
+    TEMPLATE = N_("The scheduler {value} cannot be used: {takes}")
+
+
 class Cluster:
     """A connected `client`, kept alive. Use as `async with open_cluster() as cluster`."""
 
@@ -49,7 +58,7 @@ class Cluster:
         self.workers: list[str] = []  # addresses of those there are, as of a second ago
 
     async def open(self) -> None:
-        address = os.environ.get(SCHEDULER_VARIABLE)
+        address = os.environ.get(SCHEDULER_VARIABLE) or None
         if address is None:
             self.embedded = await SubprocessCluster(
                 n_workers=count_workers(),
@@ -60,8 +69,13 @@ class Cluster:
                                "dashboard": False, "memory_limit": 0},
                 asynchronous=True,
             )
-        with dask.config.set(SETTINGS):
-            self.client = await Client(self.embedded or address, asynchronous=True, name="resnet_viz")
+        try:
+            if address is not None:
+                get_address_host_port(address, strict=True)  # a client of no address at all complains as it is thrown away
+            with dask.config.set(SETTINGS):
+                self.client = await Client(self.embedded or address, asynchronous=True, name="resnet_viz")
+        except (OSError, ValueError) as error:
+            raise ClusterError("scheduler", address, "{reason}", reason=str(error)) from error
         self.workers = await self.list_workers()
         self.generation += 1
 
@@ -144,8 +158,11 @@ def has_ended(part: object) -> bool:
 
 
 def count_workers() -> int:
-    """One worker per core, unless RESNET_VIZ_WORKERS says otherwise."""
-    return int(os.environ.get(WORKERS_VARIABLE) or len(os.sched_getaffinity(0)))
+    """One worker per core, unless RESNET_VIZ_WORKERS says otherwise. Raises `ConfigError`."""
+    text = os.environ.get(WORKERS_VARIABLE) or str(len(os.sched_getaffinity(0)))
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= MAX_WORKERS):
+        raise ConfigError(WORKERS_VARIABLE, text, N_("a whole number from {low} to {high}"), low=1, high=MAX_WORKERS)
+    return int(text)
 
 
 def prepare_environment() -> None:
