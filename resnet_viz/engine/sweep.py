@@ -163,9 +163,13 @@ class Sweep:
         except asyncio.CancelledError:
             self._end("cancelled")
             raise
+        except ConfigError as error:
+            logger.warning("A sweep failed: %s", error)
+            self.error = error
+            self._end("failed")
         except Exception as error:
             logger.exception("A sweep failed")
-            self.error = error if isinstance(error, ConfigError) else RunFailedError("sweep", describe(error), "")
+            self.error = RunFailedError("sweep", describe(error), "")
             self._end("failed")
         finally:
             for task in active:

@@ -181,7 +181,8 @@ def test_a_store_that_fails_in_the_middle_costs_no_numbers(lab: Hub, monkeypatch
     assert_same(sweep)
 
 
-def test_a_store_that_cannot_be_read_is_told(lab: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_be_read_is_told(lab: Hub, monkeypatch: pytest.MonkeyPatch,
+                                             caplog: pytest.LogCaptureFixture) -> None:
     def fail(*_: object) -> None:
         raise StoreError("database", "here", "{reason}", reason="it is gone")
 
@@ -189,6 +190,7 @@ def test_a_store_that_cannot_be_read_is_told(lab: Hub, monkeypatch: pytest.Monke
     sweep = run(lab, make_sweep(SMALL, {}))
     assert sweep.state == "failed" and "it is gone" in str(sweep.error)
     assert sweep.runs[0].state == "cancelled"
+    assert "it is gone" in caplog.text and "Traceback" not in caplog.text  # the command line's stderr
 
 
 def test_a_bad_address_is_told_at_once() -> None:
