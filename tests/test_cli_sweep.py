@@ -149,13 +149,14 @@ def test_a_cluster_that_cannot_be_is_told(name: str, value: str, says: str, caps
     assert out == "" and says in err and len(err.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("content", ['{"lanes": []}', '{"axes": 3}', '{"axes": {"colour": [1]}}', "[]", "{", "3",
+@pytest.mark.parametrize("content", ['{"lanes": []}', '{"axes": 3}', '{"axes": {"colour": [1]}}', "[]", "{\n", "3",
                                      '{"depth": [8, 20]}', '{"axes": {"depth": [8]}, "more": 1}'])
 def test_a_file_of_no_grid_is_told(content: str, tmp_path: Path) -> None:
     path = tmp_path / "grid.json"
     path.write_text(content)
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as error:
         read("--config", str(path))
+    assert len(str(error.value).splitlines()) == 1
 
 
 # ---------------------------------------------------------------------------------------------------- killed

@@ -404,6 +404,13 @@ def test_every_message_can_be_sent():
     read_or_refuse('{"dataset": "\\ud800"}').sentence().encode()
 
 
+def test_error_is_one_line_and_shows_no_link_or_picture_of_a_url():
+    """Pages show errors as Markdown, and a URL is somebody else's text."""
+    for value in ("![x](http://host/x.png)", "[x][y]\n\n[y]: http://host", ["[x](http://host)"]):
+        assert "](" not in str(error := ConfigError("depth", value, "a number")) and len(str(error).splitlines()) == 1
+    assert "“8”" in str(ConfigError("depth", "8", "a number"))
+
+
 def test_error_says_the_same_in_another_process():
     """An error crosses processes by pickle and keeps its sentence."""
     with pytest.raises(ConfigError) as caught:

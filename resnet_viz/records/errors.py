@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -52,7 +53,7 @@ def _rebuild_error(kind: type, field: str, value: Any, takes: str, params: dict)
 
 
 def shorten(value: Any) -> str:
-    """The value as an error message repeats it: quoted if it is text, and never long."""
+    """The value as an error message repeats it: quoted if it is text, on one line, never long, and no link on a page."""
     if isinstance(value, int) and abs(value) > 10**MAX_TEXT:
         return f"{'-' if value < 0 else ''}10^{int(abs(value).bit_length() * math.log10(2))}"
     try:
@@ -60,6 +61,7 @@ def shorten(value: Any) -> str:
     except RecursionError:
         shown = "[[[…]]]"
     shown = shown.encode(errors="replace").decode()  # a lone surrogate could not be sent
+    shown = re.sub(r"\s", " ", shown).replace("](", "] (")  # a link’s text must not show somebody else’s link or picture
     return shown if len(shown) <= MAX_TEXT + 2 else shown[:MAX_TEXT] + "…"
 
 
