@@ -13,7 +13,7 @@ import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from distributed import Future
@@ -204,7 +204,7 @@ class Sweep:
             if run.result is None:
                 result = await self._train(run)
                 await self._try_store(asyncio.to_thread(self.store.add, result))
-                self._finish(run, result)
+                self._finish(run, replace(result, curves={}))  # they are in the store, and a server keeps many sweeps
         except Exception as error:
             logger.warning("A run of a sweep failed: %r", error)
             run.error = error if isinstance(error, ConfigError) else RunFailedError("run", describe(error), "")
