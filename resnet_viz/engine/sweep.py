@@ -111,6 +111,8 @@ class Sweep:
 
     def cancel(self) -> None:
         """Start no more, and forget what is in flight. What has finished stays, here and in the store."""
+        if self.state == "running":
+            self._end("cancelled")  # a task that has not begun yet would not say so
         self.task.cancel()
 
     async def settle(self) -> None:

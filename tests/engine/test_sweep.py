@@ -202,6 +202,16 @@ def test_a_bad_address_is_told_at_once() -> None:
 # ---------------------------------------------------------------------------------------------------- beside others
 
 
+def test_cancelled_before_it_has_begun_it_has_ended(lab: Hub) -> None:
+    async def start_and_cancel() -> Sweep:
+        sweep = await lab.start_sweep(make_sweep(LONG, {"seed": (0, 1)}))
+        await lab.cancel_sweep(sweep)
+        return sweep
+
+    sweep = wait(lab, start_and_cancel())
+    assert sweep.state == "cancelled" and [each.state for each in sweep.runs] == ["cancelled"] * 2
+
+
 def test_cancelling_stops_at_once_and_leaves_no_work_behind(lab: Hub) -> None:
     sweep = start(lab, make_sweep(LONG, {"seed": (0, 1, 2)}))
     wait_until(lambda: all(each.step > 0 for each in sweep.runs[1:]))
