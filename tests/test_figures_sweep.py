@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from resnet_viz.figures.looks import COLOURS
 from resnet_viz.figures.runs import Curve, draw_curves
-from resnet_viz.figures.sweep import Line, Measure, Scale, Spot, draw_lines, draw_map, summarise, write_cell
+from resnet_viz.figures.sweep import Line, Measure, Scale, Spot, draw_lines, draw_map, summarise, wrap, write_cell
 
 DEPTHS = Scale("Depth", (8, 20, 56), ("8", "20", "56"))
 ERROR, LOSS = Measure("Training error", True, 90.0), Measure("Training loss", False, math.log(10))
@@ -50,6 +50,8 @@ def test_lines_have_means_runs_and_what_diverged() -> None:
     plain, runs, lost, residual, _, crossed = figure.data
     assert (plain.x, plain.y) == ((8, 20, 56), (1.0, 10.0, 75.0)) and plain.line.color == COLOURS[0]
     assert plain.error_y.array == pytest.approx([math.sqrt(2), 0.0, math.sqrt(50)])
+    assert plain.error_y.arrayminus == pytest.approx([1.0, 0.0, math.sqrt(50)])  # no error is below 0
+    assert figure.layout.showlegend and not draw_lines(lines[:1], DEPTHS, ERROR).layout.showlegend
     assert (runs.x, runs.y, runs.customdata) == ((8, 8, 20, 56, 56), (0.0, 2.0, 10.0, 70.0, 80.0), (0, 1, 0, 0, 1))
     assert len(lost.x) == 0
     assert (residual.x, residual.y) == ((8, 56), (1.0, 50.0)) and residual.line.color == COLOURS[1]
@@ -86,3 +88,9 @@ def test_curves_are_told_apart_and_gaps_stay() -> None:
     figure = draw_curves(curves, "Training accuracy", percent=True)
     assert len(figure.data) == 8 and len({(trace.line.color, trace.line.dash) for trace in figure.data}) == 8
     assert figure.data[0].y == (50.0, None) and figure.layout.yaxis.ticksuffix == " %"
+
+
+def test_long_labels_stand_on_several_lines() -> None:
+    assert wrap("Last layer of a branch zero") == "Last layer<br>of a branch<br>zero"
+    assert wrap("残差分支末层置零") == "残差分支<br>末层置零"
+    assert [wrap(short) for short in ("PyTorch 默认", "He")] == ["PyTorch 默认", "He"]

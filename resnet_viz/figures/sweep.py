@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +89,7 @@ def summarise(spots: Sequence[Spot]) -> tuple[float, float]:
 
 
 def draw_lines(lines: Sequence[Line], scale: Scale, measure: Measure) -> go.Figure:
-    """Means with one standard deviation over the seeds, and every run as a point; × where it diverged."""
+    """Means with one standard deviation over the seeds, not below 0; every run as a point, × where it diverged."""
     figure = go.Figure()
     if measure.chance is not None:
         figure.add_hline(y=measure.chance, line={"dash": "dot", "width": 1, "color": GREY})
@@ -97,7 +99,7 @@ def draw_lines(lines: Sequence[Line], scale: Scale, measure: Measure) -> go.Figu
         add_runs(figure, line, scale, measure, diverged=True)
     draw_scale(figure.update_xaxes, scale)
     figure.update_yaxes(title=measure.title, rangemode="tozero", ticksuffix=measure.suffix)
-    figure.update_layout(uirevision="sweep", hovermode="closest")
+    figure.update_layout(uirevision="sweep", hovermode="closest", showlegend=len(lines) > 1)
     return finish_with_legend(figure, 300)
 
 
@@ -106,13 +108,14 @@ def add_means(figure: go.Figure, line: Line, scale: Scale, measure: Measure) -> 
     found = [(place, *summarise(spots)) for place, spots in zip(scale.places, line.runs, strict=True)]
     known = [row for row in found if np.isfinite(row[1])]
     x, means, spreads = zip(*known, strict=True) if known else ((), (), ())
+    up = np.nan_to_num(spreads)
     colour, dash = COLOURS[line.colour % len(COLOURS)], DASHES[line.colour // len(COLOURS) % len(DASHES)]
     figure.add_scatter(
         x=x, y=means, name=line.name, legendgroup=line.name, cliponaxis=False,
         mode="lines+markers" if scale.numeric else "markers",
         line={"color": colour, "width": 2, "dash": dash},
         marker={"color": colour, "symbol": SYMBOLS[line.colour % len(SYMBOLS)], "size": 9},
-        error_y={"array": np.nan_to_num(spreads), "color": colour, "thickness": 1.5, "width": 5},
+        error_y={"array": up, "arrayminus": np.minimum(up, means), "color": colour, "thickness": 1.5, "width": 5},
         hovertemplate=_("{net}: mean {mean}").format(net=line.name, mean="%{y:.3g}" + measure.suffix) + "<extra></extra>")
 
 
@@ -155,11 +158,18 @@ def draw_map(cells: Sequence[Sequence[Sequence[Spot]]], across: Scale, down: Sca
     lost = [(x, y) for y, row in enumerate(cells) for x, spots in enumerate(row) if spots and np.isnan(table[y][x])]
     figure.add_scatter(x=[x for x, _y in lost], y=[y for _x, y in lost], mode="text", text=[_("diverged")] * len(lost),
                        showlegend=False, hoverinfo="skip")
-    for update, scale in ((figure.update_xaxes, across), (figure.update_yaxes, down)):
-        update(title=scale.title, tickvals=list(range(len(scale.values))), ticktext=list(scale.labels), showgrid=False,
+    for update, scale, labels in ((figure.update_xaxes, across, map(wrap, across.labels)),
+                                  (figure.update_yaxes, down, down.labels)):
+        update(title=scale.title, tickvals=list(range(len(scale.values))), ticktext=list(labels), showgrid=False,
                tickangle=0, title_standoff=8, zeroline=False, range=[-0.5, len(scale.values) - 0.5], automargin=True)
     figure.update_layout(uirevision="sweep")
     return finish_figure(figure, max(240, 130 + 52 * len(down.values))).update_layout(margin_t=32)
+
+
+def wrap(label: str) -> str:
+    """A tick's label on lines so short that its neighbours leave it room: plotly drops a label that has none."""
+    lines = textwrap.wrap(label, 11, break_long_words=False)
+    return "<br>".join(re.sub(r"([\u4e00-\u9fff]{4})(?=[\u4e00-\u9fff])", r"\1<br>", line) for line in lines)
 
 
 def write_cell(spots: Sequence[Spot], measure: Measure) -> str:
