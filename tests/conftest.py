@@ -25,8 +25,15 @@ from tests.postgres import Postgres, find_programs, run_postgres
 ROOT = Path(__file__).parents[1]
 
 
+MAIN = sys.modules["__main__"]
+
+
 def pytest_runtest_setup() -> None:
-    """Denormals as Python has them: training flushes them to 0 in its thread, and hypothesis counts on them."""
+    """Denormals as Python has them: training flushes them to 0 in its thread, and hypothesis counts on them.
+
+    And `__main__`, where AppTest leaves a page's script: a process that is spawned would import it.
+    """
+    sys.modules["__main__"] = MAIN
     if "torch" in sys.modules:
         sys.modules["torch"].set_flush_denormal(False)
 

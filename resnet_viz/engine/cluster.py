@@ -76,8 +76,21 @@ class Cluster:
                 self.client = await Client(self.embedded or address, asynchronous=True, name="resnet_viz")
         except (OSError, ValueError) as error:
             raise ClusterError("scheduler", address, "{reason}", reason=str(error)) from error
+        if address is not None:
+            await self.check_scheduler(address)
         self.workers = await self.list_workers()
+        if address is not None and not self.workers:
+            logger.warning("The scheduler %s has no workers yet: whatever there is to do waits for them", address)
         self.generation += 1
+
+    async def check_scheduler(self, address: str) -> None:
+        """Raise `ClusterError` where somebody else’s scheduler does not know this package: it opens what it is sent."""
+        try:
+            await self.client.run_on_scheduler(find_processes, None)
+        except ModuleNotFoundError as error:
+            await self.close()
+            raise ClusterError("scheduler", address, N_("its PYTHONPATH lacks the app’s folder ({reason})"),
+                               reason=str(error)) from error
 
     async def close(self) -> None:
         """End the workers and the scheduler; of an address, only the connection. What does not end is killed."""

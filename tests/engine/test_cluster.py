@@ -15,7 +15,7 @@ import pytest
 
 from resnet_viz.engine.hub import Hub
 from resnet_viz.lab import experiments
-from resnet_viz.records import RaceConfig
+from resnet_viz.records import ConfigError, RaceConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,6 +44,25 @@ def test_existing_scheduler_is_used_and_left_running(tmp_path: Path, monkeypatch
             process.terminate()
         for left in psutil.wait_procs(family, timeout=10)[1]:
             left.kill()
+
+
+def test_a_scheduler_without_the_app_s_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It opens what it is sent: before anybody's work fails there, one sentence says what it lacks."""
+    address_file = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "dask", "scheduler", "--port", "0", "--no-dashboard", "--host", "127.0.0.1",
+               "--scheduler-file", str(address_file)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    scheduler = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        while not address_file.exists() or not address_file.read_text():
+            time.sleep(0.1)
+        monkeypatch.setenv("RESNET_VIZ_SCHEDULER", json.loads(address_file.read_text())["address"])
+        with pytest.raises(ConfigError, match="PYTHONPATH"):
+            asyncio.run(run_race(RaceConfig(steps=60)))
+        assert scheduler.poll() is None
+    finally:
+        scheduler.terminate()
+        scheduler.wait(10)
 
 
 async def run_race(config: RaceConfig):
