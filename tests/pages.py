@@ -35,3 +35,9 @@ def wait_for(condition: Callable[[], object], meanwhile: Callable[[], object] = 
             looked = time.monotonic()
         time.sleep(0.05)
     assert condition()
+
+
+def can_be_taken_home(page: AppTest) -> bool:
+    """Whether the page's nets are offered as script, weights and config."""
+    keys = {button.key for button in page.get("download_button")}
+    return {f"export.{name}" for name in ("script", "weights", "config")} <= keys

@@ -26,6 +26,7 @@ from resnet_viz.records import WEIGHT_OPERATIONS, Operation, RaceConfig, State
 from resnet_viz.text import _, call_in, get_language, use_language
 from resnet_viz.ui.controls import label_fields, label_options
 from resnet_viz.ui.progress import follow_job
+from resnet_viz.ui.subject import Subject
 
 WIDTH = 480  # pixels, so that the popover does not jump while its words change
 PARQUET = "application/vnd.apache.parquet"
@@ -190,6 +191,11 @@ def take_race(race: Race, names: Sequence[str]) -> Taken:
 def show_export_race(race: Race, names: Sequence[str], key: str = "export") -> None:
     """What can be taken home of a live race, at the step where it stands when a file is asked for."""
     show_export(lambda: take_race(race, names), key)
+
+
+def take_subject(subject: Subject, operations: Sequence[Sequence[Operation]] = (), recompute: bool = False) -> Taken:
+    """The nets that a page looks at, at their step, under what has been done to them."""
+    return Taken(subject.config, subject.names, subject.step, lambda: subject.states, operations, recompute)
 
 
 def take_run(config: RaceConfig, name: str = "") -> Taken:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub
 from resnet_viz.records import ConfigError, NetConfig, Operation
+from resnet_viz.ui import exporting
 from resnet_viz.ui.canvas import BLANK, read_pixels, write_pixels
 from resnet_viz.ui.opening import CASES, Opening, explain_cases, label_cases, read_opening, write_opening
-from tests.pages import run_page
+from resnet_viz.ui.views import block
+from tests.pages import can_be_taken_home, run_page
 
 IDENTITY = "The block is the identity"
 CONSTANT = "The output is the same for every input"
@@ -38,6 +41,17 @@ def test_page_runs_in_both_languages(engine: Hub, language: str) -> None:
     page = open_page(lang=language)
     assert page.title[0].value == {"en": "One block", "zh_CN": "单个残差块"}[language]
     assert not page.error and len(read_tables(page)) == 3
+    assert can_be_taken_home(page)
+
+
+def test_what_is_taken_home_is_the_block_as_it_is_scaled(engine: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operations of both nets, and a script that has them."""
+    taken, take = [], block.take_subject
+    monkeypatch.setattr(block, "take_subject", lambda *args: taken.append(take(*args)) or taken[-1])
+    open_page(block="1", w="0.5", b="0")
+    net = taken[-1]
+    assert [list(net.operations_of(i)) for i in (0, 1)] == [[Operation("scale", 1, 0.5, 0.0)]] * 2 and net.steps == 60
+    assert exporting.write_script(net, 1) != exporting.write_script(replace(net, operations=()), 1)
 
 
 def test_zeroed_the_residual_block_is_the_identity_and_the_plain_one_constant(engine: Hub) -> None:

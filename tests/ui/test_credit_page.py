@@ -27,7 +27,7 @@ from resnet_viz.ui.crediting import (
     read_crediting,
     write_crediting,
 )
-from tests.pages import run_page
+from tests.pages import can_be_taken_home, run_page
 
 NETS = {"depth": "8", "init": "xavier", "lr": "0.02", "at": "60"}
 POINTS = {**NETS, "dataset": "moons"}
@@ -75,6 +75,7 @@ def test_page_runs_in_both_languages(engine: Hub, language: str) -> None:
     assert page.title[0].value == {"en": "Credit", "zh_CN": "贡献归因"}[language]
     assert not page.error and count_charts(page) == 4  # the digit, two nets, the map
     assert len(read_errors(page)) == 6
+    assert can_be_taken_home(page)
 
 
 def test_what_it_says_of_completeness_is_so(engine: Hub) -> None:

@@ -11,7 +11,7 @@ from resnet_viz.engine.hub import Hub
 from resnet_viz.lab import experiments
 from resnet_viz.records import NetConfig
 from resnet_viz.ui.views import gradients
-from tests.pages import run_page, wait_for
+from tests.pages import can_be_taken_home, run_page, wait_for
 
 SMALL = {"depth": "8", "at": "30", "slope_depth": "8", "line_depth": "3"}
 
@@ -46,6 +46,7 @@ def test_page_runs_in_both_languages(engine: Hub, language: str) -> None:
     assert not page.error
     assert {"en": "It is shattered.", "zh_CN": "梯度破碎了。"}[language] in text  # the plain net of ten layers
     assert "−0.778" in text and "+0.166" in text and "−0.301" in text  # the theory
+    assert can_be_taken_home(page)
 
 
 def test_numbers_are_the_labs(engine: Hub) -> None:

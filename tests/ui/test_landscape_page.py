@@ -16,7 +16,7 @@ from resnet_viz.figures.landscape import Slice, measure_shape, write_loss
 from resnet_viz.lab import experiments
 from resnet_viz.ui.terrain import SIDES, list_blocks
 from resnet_viz.ui.views.landscape import compare
-from tests.pages import run_page, wait_for
+from tests.pages import can_be_taken_home, run_page, wait_for
 
 SMALL = {"depth": "8", "width": "16", "at": "30", "steps": "30", "finest": "9", "part": "test"}
 CONV = {**SMALL, "family": "conv", "width": "3", "shortcut": "zero-pad", "norm": "batch", "at": "12", "steps": "12"}
@@ -141,6 +141,7 @@ def test_page_runs_in_both_languages(engine: Hub, language: str, words: list[str
     assert page.title[0].value == words[0] and not page.error
     assert all(word in read_texts(page) for word in words[1:])
     assert "batch" in page.query_params["statistics"]
+    assert can_be_taken_home(page)
 
 
 def test_a_forged_url_is_told_and_the_rest_works(engine: Hub) -> None:

@@ -13,7 +13,7 @@ from resnet_viz.records import Operation
 from resnet_viz.ui import unravelled
 from resnet_viz.ui.subject import PRESETS
 from resnet_viz.ui.views.paths import FIRST, MAX_DRAWN
-from tests.pages import run_page, wait_for
+from tests.pages import can_be_taken_home, run_page, wait_for
 
 SMALL = {"depth": "8", "at": "30"}
 
@@ -48,6 +48,7 @@ def test_page_runs_in_both_languages(engine: Hub, language: str) -> None:
     text = read_texts(page)
     assert {"en": "The sum of all path vectors **is** the gradient", "zh_CN": "**就是**梯度"}[language] in text
     assert "2³ = 8" in text
+    assert can_be_taken_home(page)
 
 
 def test_the_page_opens_with_nets_that_can_be_drawn() -> None:

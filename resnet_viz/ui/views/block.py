@@ -23,6 +23,7 @@ from resnet_viz.text import _, sentence, use_language
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.canvas import BLANK, show_canvas, take_drawing
 from resnet_viz.ui.charts import show_chart, show_csv
+from resnet_viz.ui.exporting import show_export, take_subject
 from resnet_viz.ui.opening import (
     CASES,
     Opening,
@@ -147,7 +148,10 @@ def show_block(subject: Subject) -> None:
         with column:
             show_lane(subject, i, view, opening, reach)
     show_gradients(subject, shown, opening.block)
-    show_share(shared)
+    done = [[] if view is None else opening.list_operations(subject.net(i)) for i, view in enumerate(views)]
+    with st.container(horizontal=True):
+        show_share(shared)
+        show_export(lambda: take_subject(subject, done))
 
 
 def open_views(subject: Subject, opening: Opening) -> list[BlockView | None]:

@@ -28,6 +28,7 @@ from resnet_viz.ui.crediting import (
     set_widget,
     write_crediting,
 )
+from resnet_viz.ui.exporting import show_export, take_subject
 from resnet_viz.ui.locating import show_map
 from resnet_viz.ui.progress import follow_job
 from resnet_viz.ui.session import write_url
@@ -55,7 +56,9 @@ def show_page() -> None:
     show_blocks(subject)
     if views:
         show_map(subject, views[0])
-    show_share(shared)
+    with st.container(horizontal=True):
+        show_share(shared)
+        show_export(lambda: take_subject(subject))
     show_brought()
     show_lesson()
 

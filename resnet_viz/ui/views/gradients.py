@@ -26,6 +26,7 @@ from resnet_viz.text import _, join, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_options
+from resnet_viz.ui.exporting import show_export, take_subject
 from resnet_viz.ui.progress import follow_job, start_job
 from resnet_viz.ui.session import write_url
 from resnet_viz.ui.subject import Subject, show_subject
@@ -58,6 +59,7 @@ def show_page() -> None:
     show_trained(subject)
     with st.container(horizontal=True):
         show_share(shared)
+        show_export(lambda: take_subject(subject))
     show_lesson()
 
 

@@ -27,6 +27,7 @@ from resnet_viz.records import ConfigError, Trajectory
 from resnet_viz.text import _, join, sentence, use_language
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
+from resnet_viz.ui.exporting import show_export, take_subject
 from resnet_viz.ui.session import write_url
 from resnet_viz.ui.subject import PRESETS, Subject, name_subject, prepare, show_subject, take_nets
 from resnet_viz.ui.terrain import (
@@ -69,6 +70,7 @@ def show_page() -> None:
     show_landscape(subject)
     with st.container(horizontal=True):
         show_share(shared)
+        show_export(lambda: take_subject(subject))
     show_lesson()
 
 

@@ -12,7 +12,7 @@ from resnet_viz.records import DATASETS, WEIGHT_OPERATIONS, ConfigError, Edit, O
 from resnet_viz.text import _, join, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
-from resnet_viz.ui.exporting import Taken, show_export
+from resnet_viz.ui.exporting import Taken, show_export, take_subject
 from resnet_viz.ui.history import Done, get_history, read_history, set_history, write_history
 from resnet_viz.ui.operating import describe_done, read_statistics, show_tools, write_statistics
 from resnet_viz.ui.session import show_branch, write_url
@@ -154,8 +154,7 @@ def write_signed(points: float) -> str:
 def take_nets(subject: Subject) -> Taken:
     """What can be taken home: the nets at this step, under what has been done to them."""
     operations = [get_history().list_operations(i, subject.net(i))[0] for i in range(len(subject.states))]
-    return Taken(subject.config, subject.names, subject.step, lambda: subject.states, operations,
-                 st.session_state.get("statistics") == "recomputed")
+    return take_subject(subject, operations, st.session_state.get("statistics") == "recomputed")
 
 
 def show_train_on(subject: Subject) -> None:

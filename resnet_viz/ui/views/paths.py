@@ -14,6 +14,7 @@ from resnet_viz.records import N_, ConfigError, Operation, OperationResult, Path
 from resnet_viz.text import _, join, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
+from resnet_viz.ui.exporting import show_export, take_subject
 from resnet_viz.ui.progress import follow_job, start_job
 from resnet_viz.ui.session import write_url
 from resnet_viz.ui.subject import PRESETS, Subject, prepare, show_subject, take_nets
@@ -44,6 +45,7 @@ def show_page() -> None:
     show_limits()
     with st.container(horizontal=True):
         show_share(shared)
+        show_export(lambda: take_subject(subject))
     show_lesson()
 
 
