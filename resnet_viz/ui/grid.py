@@ -135,6 +135,8 @@ def read_query(query: Mapping[str, str]) -> tuple[SweepConfig, list[ConfigError]
             axes[name] = read_axis(name, query.get(name, ""))
         except ConfigError as error:
             errors.append(error)
+    if query["vary"] and not axes:
+        return first, errors  # there is nothing to say of a grid without an axis that has not been said of its axes
     for name in VARIABLE:
         if name in query and name not in names:
             try:
