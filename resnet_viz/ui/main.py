@@ -10,7 +10,7 @@ import streamlit as st
 from resnet_viz.engine.hub import hub
 from resnet_viz.records import ConfigError
 from resnet_viz.text import LANGUAGES, _, choose_language, sentence, use_language
-from resnet_viz.ui.session import start_session
+from resnet_viz.ui.session import start_session, translate_choices
 from resnet_viz.ui.views import (
     architecture,
     block,
@@ -61,7 +61,7 @@ st.session_state["pages"] = {page.url_path or "race": page for pages in sections
 page = st.navigation(sections, position="top")  # the default page's address is empty
 with st.sidebar:
     st.segmented_control(_("Language"), list(LANGUAGES), format_func=LANGUAGES.get, key="language",
-                         required=True, label_visibility="collapsed")
+                         required=True, label_visibility="collapsed", on_change=translate_choices)
 try:
     page.run()
 except ConfigError as error:

@@ -26,6 +26,16 @@ def start_session() -> None:
     use_language(st.session_state.language)
 
 
+def translate_choices() -> None:
+    """A callback of the language's control. A browser knows what is chosen by its words, and sends them back as they are:
+
+    each widget has to be set to what it already says, so that it is told in the new words.
+    """
+    for name, value in st.session_state.items():
+        if isinstance(value, str | int | list) and not isinstance(value, bool):  # a button's, which must not be set
+            st.session_state[name] = value
+
+
 def open_race(page: str, make_config: Callable[[], RaceConfig], fits: Callable[[RaceConfig], bool]) -> Race:
     """A page's race: the session's, or the URL's, or a new one. One that was dropped while the page slept is made anew.
 

@@ -15,6 +15,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from resnet_viz.engine.hub import PAUSE_SECONDS
+from resnet_viz.text import _, call_in
 
 pytestmark = pytest.mark.browser
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -120,6 +121,21 @@ def test_language_switch_does_not_disturb_the_run(page: Page, server) -> None:
     assert after["mounts"] == before["mounts"] and int(after["step"]) >= int(before["step"])
     assert after["state"] == "running"
     assert "lang=zh_CN" in page.url
+
+
+def test_choices_are_told_in_the_language_that_is_chosen(page: Page, server) -> None:
+    """A browser sends the words of each choice back with whatever is pressed next: those have to hold."""
+    open_race(page, server.url, "?lang=en&compare=depth&first=8&init=he")
+    for language, name in (("zh_CN", "简体中文"), ("en", "English")):
+        choose_language(page, name)
+        for choice, words in (("compare", "Depth"), ("family", "Dense"), ("decay", "The optimizer’s own")):
+            expect(page.locator(f".st-key-{choice} input")).to_have_value(call_in(language, _, words), timeout=PATIENCE)
+        before = page.url
+        click(page, "new_seed")
+        page.wait_for_url(lambda url, before=before: url != before and "seed=" in url, timeout=PATIENCE)
+        expect(page.locator(".st-key-play button:visible").first).to_be_visible(timeout=PATIENCE)
+        assert "compare=depth" in page.url and "first=8" in page.url and "init=he" in page.url
+    assert not page.errors
 
 
 def test_browser_locale_decides_the_first_language(chromium: Browser, server) -> None:
