@@ -178,7 +178,9 @@ class Outcomes:
         return [words for words in found if words]
 
     def _results(self, panel: Any, colour: Any, x: Any) -> list[RunResult]:
-        return [run.result for run in self.at(panel, colour, x) if run.result is not None]
+        """What came of a place's runs, once each of its seeds has ended: nothing can be said of every seed before."""
+        results = [run.result for run in self.at(panel, colour, x)]
+        return [] if None in results else results
 
     def _compare_ends(self, panel: Any, colour: Any) -> str:
         """The largest x against the smallest: is the training loss higher, in every seed?"""

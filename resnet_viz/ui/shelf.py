@@ -131,6 +131,13 @@ def name_runs(runs: list[RunResult]) -> list[str]:
 # ---------------------------------------------------------------------------------------------------- back to the race
 
 
+class PairError(ConfigError):
+    """Two runs that cannot be the lanes of one race: in what they differ."""
+
+    TEMPLATE = N_("These runs cannot race: they differ in {value}. Two runs can that differ in one setting of the net or "
+                  "of its training.")
+
+
 def make_twins(race: RaceConfig) -> RaceConfig:
     """A race of a run and its twin: the same net without shortcuts, and with them. Raises `ConfigError`."""
     lane = race.lanes[0]
@@ -147,8 +154,7 @@ def make_pair(first: RaceConfig, second: RaceConfig) -> RaceConfig:
     values = list_settings(first), list_settings(second)
     differences = [name for name in values[0] if values[0][name] != values[1][name]]
     if len(differences) != 1 or differences[0] not in COMPARABLE:
-        raise ConfigError("runs", ", ".join(differences), N_("two runs that differ in one setting of the net or of its "
-                          "training; these differ in: {names}"), names=", ".join(differences) or "–")
+        raise PairError("runs", _(", ").join(label_fields()[name] for name in differences) or "–", "")
     lanes = [race.lanes[0] for race in (first, second)]
     kinds = [lane.net.shortcut for lane in lanes]
     if "none" in kinds and kinds[0] != kinds[1]:  # plain and residual: the same net with its shortcuts cut

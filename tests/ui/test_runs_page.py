@@ -192,7 +192,7 @@ def test_one_run_or_two_can_be_raced(engine: Hub, store: Store, count: int) -> N
 def test_two_runs_that_cannot_be_raced_are_told(engine: Hub, store: Store) -> None:
     page = open_page(selected=write_selection(run.identity for run in RESULTS[:2]))  # they differ in the seed
     page.button(key="runs.race").click().run()
-    assert "these differ in: seed" in page.error[0].value and not page.exception
+    assert "they differ in “Seed”" in page.error[0].value and not page.exception
 
 
 def test_deletion_asks_again(engine: Hub, store: Store) -> None:

@@ -162,10 +162,10 @@ def list_columns(runs: list[RunResult]) -> list[str]:
 def show_actions(store: Store, where: dict[str, Any], selected: list[RunResult], shared: dict[str, str]) -> None:
     """Race again, delete, take home, share."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=KEY + "actions"):
-        if st.button(_("Open in the race"), key=KEY + "race", icon=":material/flag:", disabled=len(selected) not in (1, 2),
-                     help=_("One run: beside its twin, the same net without or with shortcuts. Two runs: beside each "
-                            "other, if they differ in one setting.")):
-            open_race(selected)
+        asked = st.button(_("Open in the race"), key=KEY + "race", icon=":material/flag:",
+                          disabled=len(selected) not in (1, 2),
+                          help=_("One run: beside its twin, the same net without or with shortcuts. Two runs: beside each "
+                                 "other, if they differ in one setting."))
         show_delete(store, selected)
         for name, write, mime in (("csv", write_csv, "text/csv"),
                                   ("parquet", write_parquet, "application/vnd.apache.parquet")):
@@ -175,6 +175,8 @@ def show_actions(store: Store, where: dict[str, Any], selected: list[RunResult],
         if len(selected) == 1:
             show_export_run(selected[0].race, name_runs(selected)[0])
         show_share(shared)
+    if asked:
+        open_race(selected)
     if not selected:
         st.caption(_("Select rows at their left edge."))
     if any(run.code != find_this() for run in selected):

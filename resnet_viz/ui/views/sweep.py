@@ -38,6 +38,9 @@ def show_page() -> None:
     for error in st.session_state.get(KEY + "complaints", ()):
         st.error(sentence(error), icon=":material/link_off:")
     show_ready()
+    if not st.session_state["vary"]:
+        st.info(_("Choose a setting that varies."))
+        return
     try:
         config = st.session_state[KEY + "config"] = grid.read_widgets()
     except ConfigError as error:
