@@ -76,8 +76,9 @@ def show_figure(nets: list[Architecture], shared: dict[str, str]) -> None:
     ink = INK["dark" if st.context.theme.type == "dark" else "light"]
     figure, formats, language = draw_architectures(nets, ink), {"png": "PNG", "svg": "SVG"}, get_language()
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.session_state.setdefault("arch.format", "png")
         st.segmented_control(_("The camera saves"), list(formats), format_func=formats.get, key="arch.format",
-                             default="png", required=True)
+                             required=True)
         st.download_button(_("The figure as a page (HTML)"), lambda: call_in(language, write_page, nets),
                            "resnet-viz-architecture.html", "text/html", key="arch.html", icon=":material/download:",
                            on_click="ignore")
