@@ -26,6 +26,7 @@ def open_race(page: Page, url: str, query: str = "") -> None:
     page.goto(url + query)
     page.locator(".st-key-play button:visible").first.wait_for(timeout=PATIENCE)
     wait_board(page, "b.dataset.connection === 'open' && b.dataset.frames > 0")
+    page.wait_for_url(re.compile("run="), timeout=PATIENCE)  # or who takes the address would open another race
 
 
 def wait_board(page: Page, condition: str) -> None:
