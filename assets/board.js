@@ -29,7 +29,10 @@ function make(namespace, tag, attributes, children) {
 }
 const html = (tag, attributes = {}, ...children) => make(null, tag, attributes, children);
 const svg = (tag, attributes = {}, ...children) => make(SVG, tag, attributes, children);
-const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+/** The sentence with its values; between Chinese words that meet, such as “37.3万 个参数”, there is no space (see text.py). */
+const fill = (sentence, values) => sentence
+  .replace(/\{(\w+)\}/g, (_, name) => `\0${values[name] ?? ""}\0`)
+  .replace(/([\u3001-\u303f\u4e00-\u9fff\uff01-\uff65])(?: \0|\0 )(?=[\u4e00-\u9fff])|\0/g, "$1");
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 function setText(node, words) {
