@@ -9,7 +9,7 @@ import streamlit as st
 
 from resnet_viz.engine.hub import hub
 from resnet_viz.records import ConfigError
-from resnet_viz.text import LANGUAGES, _, choose_language, sentence, use_language
+from resnet_viz.text import LANGUAGES, _, choose_language, get_language, sentence, use_language
 from resnet_viz.ui.session import start_session, translate_choices
 from resnet_viz.ui.views import (
     architecture,
@@ -37,6 +37,9 @@ if hub.loop is None:
     st.stop()
 start_session()
 st.html(ASSETS / "page.css")
+with st.container(key="language-of-the-page"):  # for screen readers, and for the shapes of Chinese signs
+    st.html(f'<script>document.documentElement.lang = "{get_language().replace("_", "-")}"</script>',
+            unsafe_allow_javascript=True)
 sections = {
     "": [st.Page(race.show_page, title=_("Race"), url_path="race", icon=":material/flag:", default=True)],
     _("Surgery"): [
