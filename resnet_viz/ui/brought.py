@@ -19,7 +19,7 @@ from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.credit import draw_brought, draw_credit, find_reach, is_noise, list_credits, list_maps
 from resnet_viz.records import N_, PRETRAINED, ConfigError, CreditResult, PictureCredit
-from resnet_viz.text import _, sentence, use_language
+from resnet_viz.text import _, join, sentence, use_language
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.crediting import KEY, NONE, PICTURE_STAGES, choose, get_asked, label_maps, label_methods
 from resnet_viz.ui.progress import POLL, follow_job
@@ -244,8 +244,8 @@ def show_bars(result: CreditResult) -> None:
     show_chart(draw_credit(result, {}, find_reach([result])), "brought-blocks", alt,
                list_credits([asked.picture_net], [{asked.picture_method: result}], [None]))
     error = float(result.completeness_error.max())
-    st.markdown(alt + " " + _("The logit is {change} away from a black picture’s; completeness error {error} % at "
-                              "most.").format(change=f"{result.output_change:+.2f}", error=f"{100 * error:.2g}"))
+    st.markdown(join(alt, _("The logit is {change} away from a black picture’s; completeness error {error} % at "
+                            "most.").format(change=f"{result.output_change:+.2f}", error=f"{100 * error:.2g}")))
     if error > LARGE:
         st.warning(_("These bars do not add up well: do not read small differences from them. DeepLift adds up here."),
                    icon=":material/warning:")

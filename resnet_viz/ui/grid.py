@@ -194,8 +194,9 @@ def show_grid() -> None:
     titles = label_fields()
     st.subheader(_("What varies"), divider="gray")
     st.multiselect(_("Settings that vary"), VARIABLE, format_func=titles.get, key="vary", max_selections=MAX_AXES,
-                   on_change=on_vary, help=_("Up to three: one along the axis of the charts, one in colour, one chart for "
-                                             "each value of the third."))
+                   on_change=on_vary, placeholder=_("Choose"),
+                   help=_("Up to three: one along the axis of the charts, one in colour, one chart for each value of the "
+                          "third."))
     for name in st.session_state["vary"]:
         show_values(name)
     st.number_input(_("Seeds"), 1, MAX_SEEDS, key="seeds",
@@ -213,7 +214,8 @@ def show_values(name: str) -> None:
     """The values of one setting."""
     title, key = _("{setting}: the values").format(setting=label_fields()[name]), f"axis.{name}"
     if is_choice(name):
-        st.multiselect(title, OPTIONS.get(name) or FLAGS[name], format_func=lambda value: name_value(name, value), key=key)
+        st.multiselect(title, OPTIONS.get(name) or FLAGS[name], format_func=lambda value: name_value(name, value), key=key,
+                       placeholder=_("Choose"))
         return
     takes = {"width": _("Between semicolons; of one net, one number per stage with commas, such as 16; 32; 64,128."),
              "decay_block": _("“all”, or blocks, counted from 0; with commas between.")}

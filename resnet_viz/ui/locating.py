@@ -76,4 +76,4 @@ def explain_map() -> None:
         "grad-cam": _("Where the last block of the stage has maps that raise the logit; only what is positive, laid over "
                       "the picture. Late stages are coarse: stage 3 has 2×2 places for 8×8 pixels."),
     }
-    st.caption(words[asked.map] + " " + _("All nets have the same colours and one scale."))
+    st.caption(join(words[asked.map], _("All nets have the same colours and one scale.")))

@@ -43,7 +43,7 @@ def show_tools(subject: Subject) -> None:
     if blocks <= PILLS:
         st.pills(_("Blocks"), selection_mode="multi", **common)
     else:
-        st.multiselect(_("Blocks"), **common)
+        st.multiselect(_("Blocks"), placeholder=_("Choose"), **common)
     lanes = dict(enumerate(subject.names)) | {BOTH: _("Both")}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(_("Nets"), [BOTH, *range(len(subject.names))], format_func=lanes.get, key="lane",

@@ -71,7 +71,8 @@ def show_filters(where: dict[str, Any], codes: Mapping[str, str]) -> dict[str, A
     found = {}
     for name in ALWAYS:
         show_filter(name, where, found)
-    st.multiselect(_("Other settings"), more, format_func=label_fields().get, key=KEY + "more")
+    st.multiselect(_("Other settings"), more, format_func=label_fields().get, key=KEY + "more",
+                   placeholder=_("Choose"))
     for name in st.session_state[KEY + "more"]:
         show_filter(name, where, found)
     words = {"all": _("All"), "finished": _("Finished"), "diverged": _("Diverged")}

@@ -20,7 +20,7 @@ from resnet_viz.figures.credit import (
     measure_gap,
 )
 from resnet_viz.records import CREDIT_METHODS, DATASETS, MAX_CREDIT_STEPS, AblationResult, CreditResult
-from resnet_viz.text import _
+from resnet_viz.text import _, join
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.crediting import (
     ALL,
@@ -127,11 +127,11 @@ def show_credits(subject: Subject, job: Job, groups: int) -> None:
         with column:
             show_net(subject, i, results[i], ablations[i], reach)
     count = _("One example.") if sum(counts) == 1 else _("The mean of {count} examples.").format(count=sum(counts))
-    st.caption(count + " " + _("Credits are signed: a negative one spoke against the class. In each block the bars add up "
-                               "to the same change of the logit; they must not be added across blocks, where the same "
-                               "credit is met again and again. Grey: what the whole net has more than the net without the "
-                               "branch (in a plain net: without the block). ≠ where credit and ablation have opposite "
-                               "signs."))
+    st.caption(join(count, _("Credits are signed: a negative one spoke against the class. In each block the bars add up "
+                             "to the same change of the logit; they must not be added across blocks, where the same "
+                             "credit is met again and again. Grey: what the whole net has more than the net without the "
+                             "branch (in a plain net: without the block). ≠ where credit and ablation have opposite "
+                             "signs.")))
     show_completeness(subject, results)
 
 

@@ -98,7 +98,7 @@ def show_each_block(subject: Subject) -> None:
     """Accuracy after operating on one block alone, for every block. Veit et al. 2016 (1605.06431), fig. 3."""
     kind, variants = get_choice("study"), list_variants(subject)
     key = subject.key("each", kind)
-    parts = {"test_accuracy": _("Held-out"), "train_accuracy": _("Training")}
+    parts = {"test_accuracy": _("Held-out set"), "train_accuracy": _("Training set")}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button(_("Each block alone"), key="each", icon=":material/bar_chart:"):
             calls = [Call("measure_operation", subject.states[i], ((), anew)) for _name, i, anew in variants]

@@ -80,7 +80,7 @@ def show_page() -> None:
 def show_choices(subject: Subject) -> None:
     """What is drawn, of which nets and along which directions."""
     planes = {"random": _("Random"), "pca": _("Principal (PCA)")}
-    parts = {"train": _("Training"), "test": _("Held-out")}
+    parts = {"train": _("Training set"), "test": _("Held-out set")}
     statistics = {"stored": _("Stored"), "batch": _("Of the batch")}
     views = {"contours": _("Contours"), "surface": _("Surface")}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):

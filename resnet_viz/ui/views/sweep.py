@@ -11,7 +11,7 @@ from resnet_viz.engine.hub import hub
 from resnet_viz.engine.sweep import RunProgress, Sweep
 from resnet_viz.records import ConfigError
 from resnet_viz.sweeps import READY, Estimate, SweepConfig
-from resnet_viz.text import _, sentence, use_language
+from resnet_viz.text import _, join, sentence, use_language
 from resnet_viz.ui import grid
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.exporting_sweep import show_export_sweep
@@ -251,9 +251,9 @@ def describe_newest(sweep: Sweep) -> str:
     run = max(done, key=lambda run: run.result.finished)
     errors = [take_number(run.result, measure) for measure in MEASURES[:2]]
     if run.result.diverged or None in errors:
-        return words + " " + _("The newest, {place}, diverged.").format(place=describe_run(sweep.config, run.run))
-    return words + " " + _("The newest, {place}: training error {train} %, held-out error {test} %.").format(
-        place=describe_run(sweep.config, run.run), train=f"{errors[0]:.1f}", test=f"{errors[1]:.1f}")
+        return join(words, _("The newest, {place}, diverged.").format(place=describe_run(sweep.config, run.run)))
+    return join(words, _("The newest, {place}: training error {train} %, held-out error {test} %.").format(
+        place=describe_run(sweep.config, run.run), train=f"{errors[0]:.1f}", test=f"{errors[1]:.1f}"))
 
 
 def show_end(sweep: Sweep) -> None:
