@@ -97,6 +97,21 @@ def test_typography(translations):
     assert [text for text in translations.values() if wrong.search(text)] == []
 
 
+def test_chinese_that_is_filled_in_stands_without_spaces():
+    def fill():
+        return (_("{net}: {far} end with a higher training loss than {near}, in every seed: {high} against {low}; training "
+                  "error {far_error} against {near_error}.").format(
+                      net="普通网络", far="56 层", near="He", high=2, low=1, far_error="9 %", near_error="1 %"),
+                _("{title} against {setting}: {count} runs so far. What they say stands below the charts.").format(
+                    title="训练误差", setting="深度", count=8),
+                _("{setting} {value}").format(setting="初始权重", value="默认"))
+
+    error, title, value = say("zh_CN", fill)
+    assert "普通网络（56 层）" in error and "高于 He（2 对 1）" in error
+    assert title.startswith("训练误差随深度的变化：目前 8 次训练") and value == "初始权重 默认"
+    assert say("en", fill)[2] == "初始权重 默认"
+
+
 # -- the session's language
 
 

@@ -38,7 +38,7 @@ def open_page(**query: str) -> AppTest:
 
 def settle(page: AppTest) -> AppTest:
     """Wait for the estimate, as a browser does."""
-    while any("Estimating" in words.value or "正在估计" in words.value for words in page.markdown):
+    while any("Estimating" in words.value or "正在估算" in words.value for words in page.markdown):
         time.sleep(0.2)
         page.run()
     assert not page.exception
@@ -184,7 +184,7 @@ def test_chance_is_that_of_the_data() -> None:
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
 def test_page_opens_with_degradation_in_both_languages(engine: Hub, language: str) -> None:
     page = open_page(lang=language)
-    assert page.title[0].value == {"en": "Sweep", "zh_CN": "扫描"}[language] and not page.error
+    assert page.title[0].value == {"en": "Sweep", "zh_CN": "参数扫描"}[language] and not page.error
     assert page.query_params["ready"] == "degradation" and page.metric[0].value == "24"
 
 
