@@ -190,8 +190,8 @@ class Axis:
         if self.name not in SETTINGS:
             raise UnknownFieldError(self.name, self.values, SETTINGS)
         if not isinstance(self.values, tuple) or not 1 <= len(self.values) <= MAX_VALUES:
-            count = len(self.values) if isinstance(self.values, tuple) else self.values
-            raise ConfigError(self.name, count, N_("from 1 to {high} values"), high=MAX_VALUES)
+            shown = (len(self.values) or "") if isinstance(self.values, tuple) else self.values
+            raise ConfigError(self.name, shown, N_("from 1 to {high} values"), high=MAX_VALUES)
         for i, value in enumerate(self.values):
             if any(type(value) is type(other) and value == other for other in self.values[:i]):
                 raise ConfigError(self.name, write_value(value), N_("each value once"))
