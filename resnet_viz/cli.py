@@ -24,6 +24,7 @@ from resnet_viz.cli_options import (
     make_parser,
     read_operation,
     read_options,
+    told,
 )
 from resnet_viz.cli_sweep import run_sweep
 from resnet_viz.cli_why import check_why, is_brought, measure_brought, measure_why
@@ -44,8 +45,6 @@ from resnet_viz.records import (
 )
 from resnet_viz.sweeps import NET_SETTINGS, list_settings, make_run
 from resnet_viz.text import choose_language, sentence, use_language
-
-SLICE = 50  # steps between two movements of the progress bar; any number gives the same results
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -122,23 +121,19 @@ def train(race: RaceConfig, sink: IO[bytes] | None) -> tuple[State, dict, dict]:
 
     from resnet_viz.lab import experiments
 
-    state = experiments.make_state(race.lanes[0], race.dataset, race.seed)
     first = last = None
     with tqdm(total=race.steps, unit="step", file=sys.stderr, dynamic_ncols=True) as bar:
-        while state.step < race.steps:
-            stop = min([race.steps, state.step + SLICE, *race.stops_after(state.step)])
-            state = experiments.edit_state(state, race.edits_at(0, state.step))
-            state, frame = experiments.advance(state, stop - state.step, race.lane_at(0, state.step))
+        def watch(frame: Frame) -> None:
+            nonlocal first, last
             shown = frame.to_jsonable()
             first = first or shown
             last = shown if len(frame) or last is None else last | {"diverged": frame.diverged}
             write_frame(frame, sink)
             bar.update(len(frame))
             bar.set_postfix(loss=shown["loss"][-1] if len(frame) else None, refresh=False)
-            if frame.diverged:
-                return state, first, last
-    state = dataclasses.replace(state, lane=race.lane_at(0, race.steps))
-    return experiments.edit_state(state, race.edits_at(0, race.steps)), first, last
+
+        state = experiments.follow(race, watch)
+    return state, first, last
 
 
 def write_frame(frame: Frame, sink: IO[bytes] | None) -> None:
@@ -148,11 +143,8 @@ def write_frame(frame: Frame, sink: IO[bytes] | None) -> None:
 
 def open_sink(option: str, path: str | None) -> contextlib.AbstractContextManager[IO[bytes] | None]:
     """The file that an option names, opened before anything is trained for it; None without a name."""
-    try:
+    with told(option, path):
         return open(path, "wb") if path is not None else contextlib.nullcontext()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(option, path, N_("a file that can be written ({reason})"), reason=reason) from None
 
 
 def last_row(frame: dict[str, Any]) -> list:

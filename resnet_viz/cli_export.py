@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from resnet_viz.cli_options import SETTINGS, parse_options, read_json, read_options
+from resnet_viz.cli_options import SETTINGS, parse_options, read_json, read_options, told
 from resnet_viz.export.frames import join_frames, make_table, write_csv, write_parquet
 from resnet_viz.export.report import LaneReport, make_report
 from resnet_viz.export.script import make_script
@@ -21,7 +19,6 @@ from resnet_viz.text import _
 
 WHAT = ("script", "report", "frames", "weights", "config")
 WRITERS = {".csv": write_csv, ".parquet": write_parquet}
-SLICE = 50  # steps between two movements of the progress bar
 
 
 def run_export(options: argparse.Namespace) -> dict[str, Any]:
@@ -32,7 +29,7 @@ def run_export(options: argparse.Namespace) -> dict[str, Any]:
     lane = read_lane(options.lane, len(race.lanes))
     path = read_output(options)
     content = make_content(options.what, race, lane, path)
-    with told(options.output):
+    with told("output", options.output):
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     return {"what": options.what, "output": str(path), "bytes": path.stat().st_size}
 
@@ -61,18 +58,8 @@ def read_output(options: argparse.Namespace) -> Path:
     name = options.output or ""
     if options.what == "frames" and Path(name).suffix not in WRITERS:
         raise ConfigError("output", name, N_("a file’s name that ends with .csv or .parquet, for frames"))
-    with told(name), open(name, "ab"):
+    with told("output", name), open(name, "ab"):
         return Path(name)
-
-
-@contextlib.contextmanager
-def told(name: str) -> Iterator[None]:
-    """Why a file cannot be written, as a sentence: no such folder, or no room on the disk."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError("output", name, N_("a file that can be written ({reason})"), reason=reason) from None
 
 
 def make_content(what: str, race: RaceConfig, lane: int | None, path: Path) -> str | bytes:
@@ -116,15 +103,11 @@ def follow(race: RaceConfig) -> tuple[Frame, State]:
 
     from resnet_viz.lab import experiments
 
-    state, frames = experiments.make_state(race.lanes[0], race.dataset, race.seed), []
+    frames = []
     with tqdm(total=race.steps, unit="step", file=sys.stderr, dynamic_ncols=True) as bar:
-        while state.step < race.steps:
-            state = experiments.edit_state(state, race.edits_at(0, state.step))
-            stop = min([race.steps, state.step + SLICE, *race.stops_after(state.step)])
-            state, frame = experiments.advance(state, stop - state.step, race.lane_at(0, state.step))
+        def watch(frame: Frame) -> None:
             frames.append(frame)
             bar.update(len(frame))
-            if frame.diverged:
-                return join_frames(frames), state
-    state = replace(state, lane=race.lane_at(0, race.steps))
-    return join_frames(frames), experiments.edit_state(state, race.edits_at(0, race.steps))
+
+        state = experiments.follow(race, watch)
+    return join_frames(frames), state

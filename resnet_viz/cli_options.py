@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +160,16 @@ def read_json(path: str) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "UTF-8"
         raise ConfigError("config", path, N_("a readable text file ({reason})"), reason=reason) from None
+
+
+@contextlib.contextmanager
+def told(option: str, path: str | None) -> Iterator[None]:
+    """Why an option's file cannot be written, as a sentence: no such folder, or no room on the disk."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(option, path, N_("a file that can be written ({reason})"), reason=reason) from None
 
 
 def flatten_race(content: dict[str, Any]) -> dict[str, Any]:

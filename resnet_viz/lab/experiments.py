@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ from resnet_viz.records import (
     PathsResult,
     PictureCredit,
     ProjectionView,
+    RaceConfig,
     SlopeResult,
     Source,
     State,
@@ -61,7 +62,7 @@ GRADIENT_BATCH = 128
 SPLITS = ("train", "test")
 STATISTICS = ("stored", "batch")  # of BatchNorm
 
-__all__ = ["advance", "edit_state", "finish", "load_weights", "make_state", "measure", "measure_cumulative",
+__all__ = ["advance", "edit_state", "finish", "follow", "load_weights", "make_state", "measure", "measure_cumulative",
            "measure_each_block", "measure_operation", "measure_projections", "open_block", "save_weights",
            "add_unequal", "trace_architecture", "trace_net",
            "make_directions", "measure_autocorrelation", "measure_landscape_point", "measure_landscape_rows",
@@ -91,6 +92,23 @@ def advance(state: State, steps: int, lane: Lane | None = None) -> tuple[State, 
         trainer.update()
     frame = _make_frame(state, rows, looks, time.perf_counter() - started, diverged)
     return trainer.save(state, len(rows)), frame
+
+
+def follow(race: RaceConfig, watch: Callable[[Frame], None], size: int = 50) -> State:
+    """Train a race of one lane, `size` steps at a time, with all that was changed and edited on the way and at its end.
+
+    `watch` is called with what was measured on the way, frame by frame, until the last step or divergence. Any size gives
+    the same bits.
+    """
+    state = make_state(race.lanes[0], race.dataset, race.seed)
+    while state.step < race.steps:
+        state = edit_state(state, race.edits_at(0, state.step))
+        stop = min([race.steps, state.step + size, *race.stops_after(state.step)])
+        state, frame = advance(state, stop - state.step, race.lane_at(0, state.step))
+        watch(frame)
+        if frame.diverged:
+            return state
+    return edit_state(dataclasses.replace(state, lane=race.lane_at(0, race.steps)), race.edits_at(0, race.steps))
 
 
 def measure(state: State, lane: Lane | None = None) -> Frame:

@@ -20,6 +20,13 @@ from resnet_viz.records import ConfigError, RaceConfig
 ROOT = Path(__file__).parents[2]
 
 
+def wait_for_address(file: Path) -> str:
+    """Of the scheduler that writes this file."""
+    while not file.exists() or not file.read_text():
+        time.sleep(0.1)
+    return json.loads(file.read_text())["address"]
+
+
 def test_existing_scheduler_is_used_and_left_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address_file = tmp_path / "scheduler.json"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -29,9 +36,7 @@ def test_existing_scheduler_is_used_and_left_running(tmp_path: Path, monkeypatch
         ["worker", "--scheduler-file", str(address_file), "--nthreads", "1", "--no-dashboard"],
     )]
     try:
-        while not address_file.exists() or not address_file.read_text():
-            time.sleep(0.1)
-        monkeypatch.setenv("RESNET_VIZ_SCHEDULER", json.loads(address_file.read_text())["address"])
+        monkeypatch.setenv("RESNET_VIZ_SCHEDULER", wait_for_address(address_file))
         race = asyncio.run(run_race(RaceConfig(steps=60)))
         for i, run in enumerate(race.lanes):
             _, frame = experiments.advance(experiments.make_state(race.config.lanes[i], "digits", 0), 60)
@@ -54,9 +59,7 @@ def test_a_scheduler_without_the_app_s_folder_is_told(tmp_path: Path, monkeypatc
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     scheduler = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
     try:
-        while not address_file.exists() or not address_file.read_text():
-            time.sleep(0.1)
-        monkeypatch.setenv("RESNET_VIZ_SCHEDULER", json.loads(address_file.read_text())["address"])
+        monkeypatch.setenv("RESNET_VIZ_SCHEDULER", wait_for_address(address_file))
         with pytest.raises(ConfigError, match="PYTHONPATH"):
             asyncio.run(run_race(RaceConfig(steps=60)))
         assert scheduler.poll() is None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import time
 from collections.abc import Iterator
 
 import pyarrow.parquet
@@ -17,7 +16,7 @@ from resnet_viz.sweeps import SweepConfig, make_sweep
 from resnet_viz.text import use_language
 from resnet_viz.ui import exporting_sweep
 from resnet_viz.ui.outcomes import Outcomes, choose_roles, take_number
-from tests.pages import run_page
+from tests.pages import run_page, wait_for
 
 CONFIG = make_sweep({"steps": 4, "width": (8,)}, {"depth": (4, 6), "shortcut": ("none", "identity"), "seed": (0, 1)})
 
@@ -33,9 +32,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def sweep(engine: Hub):
     found = asyncio.run_coroutine_threadsafe(engine.start_sweep(CONFIG), engine.loop).result(240)  # workers are starting
-    deadline = time.monotonic() + 240
-    while found.state == "running" and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_for(lambda: found.state != "running")
     assert found.state == "done"
     return found
 
@@ -70,12 +67,10 @@ def test_a_run_is_trained_once_more_for_its_weights(engine: Hub, sweep) -> None:
     page.button(key="sweep.export.one.prepare").click().run()
     assert not page.exception
     run = sweep.runs[5]
-    deadline = time.monotonic() + 240
-    while (job := engine.jobs.get(("replay", run.run.race, run.run.race.steps))) is None or job.state == "running":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    asked = ("replay", run.run.race, run.run.race.steps)
+    wait_for(lambda: asked in engine.jobs and engine.jobs[asked].state != "running")
     page.run()
     keys = {button.key for button in page.get("download_button")}
     assert {f"sweep.export.one.{name}" for name in ("report", "csv", "parquet", "weights")} <= keys
     names = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
-    assert {name: getattr(run.result, name) for name in names} == job.results[0].ends
+    assert {name: getattr(run.result, name) for name in names} == engine.jobs[asked].results[0].ends
