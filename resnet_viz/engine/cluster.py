@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 
 class ClusterError(ConfigError):
-    """The scheduler of an address does not answer."""
+    """Somebody else's scheduler, which cannot be used."""
 
     TEMPLATE = N_("The scheduler {value} cannot be used: {takes}")
 
@@ -58,8 +58,9 @@ class Cluster:
         self.workers: list[str] = []  # addresses of those there are, as of a second ago
 
     async def open(self) -> None:
-        address = os.environ.get(SCHEDULER_VARIABLE) or None
-        if address is None:
+        if address := os.environ.get(SCHEDULER_VARIABLE):
+            await self.join(address)
+        else:
             self.embedded = await SubprocessCluster(
                 n_workers=count_workers(),
                 threads_per_worker=1,
@@ -69,28 +70,24 @@ class Cluster:
                                "dashboard": False, "memory_limit": 0},
                 asynchronous=True,
             )
-        try:
-            if address is not None:
-                get_address_host_port(address, strict=True)  # a client of no address at all complains as it is thrown away
-            with dask.config.set(SETTINGS):
-                self.client = await Client(self.embedded or address, asynchronous=True, name="resnet_viz")
-        except (OSError, ValueError) as error:
-            raise ClusterError("scheduler", address, "{reason}", reason=str(error)) from error
-        if address is not None:
-            await self.check_scheduler(address)
+            self.client = await connect(self.embedded)
         self.workers = await self.list_workers()
-        if address is not None and not self.workers:
-            logger.warning("The scheduler %s has no workers yet: whatever there is to do waits for them", address)
         self.generation += 1
 
-    async def check_scheduler(self, address: str) -> None:
-        """Raise `ClusterError` where somebody else’s scheduler does not know this package: it opens what it is sent."""
+    async def join(self, address: str) -> None:
+        """Connect to somebody else's scheduler. Raises `ClusterError` where it does not answer, or lacks this package."""
         try:
-            await self.client.run_on_scheduler(find_processes, None)
+            get_address_host_port(address, strict=True)  # a client of no address at all complains as it is thrown away
+            self.client = await connect(address)
+            await self.client.run_on_scheduler(find_processes, None)  # anything of ours: it opens what it is sent
         except ModuleNotFoundError as error:
             await self.close()
             raise ClusterError("scheduler", address, N_("its PYTHONPATH lacks the app’s folder ({reason})"),
                                reason=str(error)) from error
+        except (OSError, ValueError) as error:
+            raise ClusterError("scheduler", address, "{reason}", reason=str(error)) from error
+        if not await self.list_workers():
+            logger.warning("The scheduler %s has no workers yet: whatever there is to do waits for them", address)
 
     async def close(self) -> None:
         """End the workers and the scheduler; of an address, only the connection. What does not end is killed."""
@@ -163,6 +160,11 @@ def find_processes(embedded: SpecCluster | None) -> list[psutil.Process]:
                 process = psutil.Process(part.process.pid)
                 found += [*process.children(recursive=True), process]
     return found
+
+
+async def connect(to: SpecCluster | str) -> Client:
+    with dask.config.set(SETTINGS):
+        return await Client(to, asynchronous=True, name="resnet_viz")
 
 
 def has_ended(part: object) -> bool:
