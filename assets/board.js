@@ -659,7 +659,8 @@ class Chart {
     const figure = this.spec.figure(this.board, this.mode, this);
     const empty = !figure.traces.some(({ y }) => y.length > 1);
     this.hint.hidden = !empty;
-    setText(this.hint, this.board.text[this.board.status.state === "ready" ? "press_play" : "nothing_yet"]);
+    const { status, text } = this.board;
+    setText(this.hint, { "": "", ready: text.press_play }[status.state] ?? text.nothing_yet);
     const layout = this.layout(figure);
     if (this.mounted) this.redraw(Plotly, figure.traces, layout);
     else this.mount(Plotly, figure.traces, layout);
@@ -718,9 +719,9 @@ class Chart {
 
 class Board {
   constructor(root) {
-    Object.assign(this, { root, race: null, lanes: [], chains: [], charts: [], looks: [], selected: null, pointed: null, connection: "open" });
-    this.status = { state: "ready", step: 0 };
-    Object.assign(root.dataset, { mounts: 0, frames: 0, step: 0, state: "ready", seq: "", connection: "open" });
+    Object.assign(this, { root, race: null, lanes: [], chains: [], charts: [], looks: [], selected: null, pointed: null, connection: "" });
+    this.status = { state: "", step: 0 }; // until the feed tells: a race that is paused is not called ready
+    Object.assign(root.dataset, { mounts: 0, frames: 0, step: 0, state: "", seq: "", connection: "" });
     this.build();
     this.feed = new Feed((message) => this.receive(message), (connection) => this.connectionChanged(connection));
     this.sizes = new ResizeObserver(() => this.resized());
@@ -997,7 +998,7 @@ class Board {
   drawStatus() {
     const { state, step, speed } = this.status;
     const limit = this.status.limit ?? this.race?.limit;
-    setText(this.words.state, this.text[`state_${state}`] ?? state);
+    setText(this.words.state, this.text[`state_${state}`] ?? "");
     setText(this.words.step, limit ? fill(this.text.step_of, { step: this.count(step), limit: this.count(limit) }) : "");
     setText(this.words.speed, state === "running" && isNumber(speed) ? fill(this.text.speed, { speed: this.count(speed) }) : "");
     setText(this.words.connection, this.connection === "lost" ? this.text.connection_lost : "");

@@ -7,18 +7,14 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.boards import PATIENCE, wait_board
+
 pytestmark = pytest.mark.browser
-PATIENCE = 60_000  # ms; the machine may be busy
 
 
 def open_page(page: Page, url: str, query: str = "") -> None:
     page.goto(url + "/decay" + query)
-    wait_board(page, "b.dataset.connection === 'open' && b.dataset.frames > 0")
-
-
-def wait_board(page: Page, condition: str) -> None:
-    board = "document.querySelector('[data-testid=board]')"
-    page.wait_for_function(f"() => {{ const b = {board}; return b && ({condition}); }}", timeout=PATIENCE)
+    wait_board(page)
 
 
 def read_scores(page: Page) -> list[list[float]]:

@@ -7,25 +7,21 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.boards import PATIENCE, wait_board
+
 pytestmark = pytest.mark.browser
-PATIENCE = 60_000  # ms; the machine may be busy
 SMALL = "width=16%2C32&depth=8&steps=60"
 
 
 def open_page(page: Page, url: str, query: str) -> None:
     page.goto(f"{url}/dimensions?{query}")
-    wait_board(page, "b.dataset.connection === 'open' && b.dataset.frames > 0")
+    wait_board(page)
     wait_script(page)
 
 
 def wait_script(page: Page) -> None:
     """Until Streamlit has drawn all: what it draws anew it dims, and a click then may be lost."""
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=PATIENCE)
-
-
-def wait_board(page: Page, condition: str) -> None:
-    board = "document.querySelector('[data-testid=board]')"
-    page.wait_for_function(f"() => {{ const b = {board}; return b && ({condition}); }}", timeout=PATIENCE)
 
 
 def click(page: Page, key: str) -> None:

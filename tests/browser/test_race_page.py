@@ -16,24 +16,17 @@ from websockets.sync.client import connect
 
 from resnet_viz.engine.hub import PAUSE_SECONDS
 from resnet_viz.text import _, call_in
+from tests.boards import PATIENCE, wait_board
 
 pytestmark = pytest.mark.browser
 SCREENSHOTS = Path(__file__).parent / "screenshots"
-PATIENCE = 60_000  # ms; the machine may be busy
 
 
 def open_race(page: Page, url: str, query: str = "") -> None:
     page.goto(url + query)
     page.locator(".st-key-play button:visible").first.wait_for(timeout=PATIENCE)
-    wait_board(page, "b.dataset.connection === 'open' && b.dataset.frames > 0")
+    wait_board(page)
     page.wait_for_url(re.compile("run="), timeout=PATIENCE)  # or who takes the address would open another race
-
-
-def wait_board(page: Page, condition: str) -> None:
-    """Wait until a condition on the board `b` holds."""
-    page.wait_for_function(
-        f"() => {{ const b = document.querySelector('[data-testid=board]'); return b && ({condition}); }}",
-        timeout=PATIENCE)
 
 
 def read_board(page: Page) -> dict[str, str]:
@@ -219,6 +212,27 @@ def test_lost_connection_comes_back(page: Page, server) -> None:
     assert len(sockets) > count
     step = int(read_board(page)["step"])
     wait_board(page, f"b.dataset.step > {step}")
+
+
+def test_board_claims_nothing_before_it_is_told(page: Page, server) -> None:
+    """A race that is paused is never called ready, however late the feed's first word."""
+    open_race(page, server.url)
+    click(page, "step")
+    wait_board(page, "b.dataset.state === 'paused'")
+    held = []
+
+    def hold(socket) -> None:
+        feed = socket.connect_to_server()
+        feed.on_message(lambda message: held.append((socket, message)))
+
+    page.route_web_socket(re.compile("/feed/"), hold)
+    page.reload()
+    wait_board(page, "b.dataset.frames > 0 && b.dataset.mounts > 0")
+    assert read_board(page)["state"] == read_board(page)["seq"] == ""
+    assert not re.search("Ready|Press Play", page.get_by_test_id("board").inner_text())
+    for socket, message in held:
+        socket.send(message)
+    wait_board(page, "b.dataset.state === 'paused' && b.dataset.step === '1'")
 
 
 def read_feed(page: Page) -> str:
