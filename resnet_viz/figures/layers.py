@@ -26,9 +26,11 @@ def label_columns() -> dict[str, str]:
 
 
 def list_rows(nets: list[Architecture]) -> list[dict[str, Any]]:
-    """A row per layer of each net, those that are not drawn too."""
-    return [{"net": name_net(net.name), "layer": layer.name, "kind": label_kind(layer.kind), "kernel": layer.kernel,
-             "stride": layer.stride, "output": write_shape(layer.output), "parameters": layer.parameters,
+    """A row per layer of each net, those that are not drawn too; what slides over no picture has no kernel and no stride."""
+    return [{"net": name_net(net.name), "layer": layer.name, "kind": label_kind(layer.kind),
+             "kernel": str(layer.kernel) if layer.kind in ("conv", "pool") else "",
+             "stride": str(layer.stride) if layer.kind in ("conv", "pool") else "",
+             "output": write_shape(layer.output), "parameters": layer.parameters,
              "multiply_adds": layer.multiply_adds, "counted": layer.counted} for net in nets for layer in net.layers]
 
 

@@ -45,6 +45,14 @@ def test_another_net_is_counted(engine: Hub) -> None:
     assert "1 + 3·(3 + 4 + 6 + 3) + 1 = 50" in words(page) and not page.exception
 
 
+def test_what_slides_over_no_picture_has_no_kernel(engine: Hub) -> None:
+    """Convolutions and poolings have a kernel and a stride in the table; BatchNorm and fully connected layers have none."""
+    table = open_page(lang="en", nets="resnet18").dataframe[0].value
+    sliding = table["kind"].isin(["convolution", "pooling"])
+    assert 0 < sliding.sum() < len(table) and ((table["kernel"] != "") == sliding).all()
+    assert ((table["stride"] != "") == sliding).all()
+
+
 def test_url_is_the_page(engine: Hub) -> None:
     page = open_page(nets="own,cifar14", depth="32", width="8", shortcut="projection")
     assert (page.slider(key="own.depth").value, page.slider(key="own.width").value) == (32, 8)
