@@ -11,6 +11,7 @@ const KEPT = 2000; // points held per series
 const DRAWN = 400; // points drawn per series
 const HIDDEN_MS = 15000; // a tab hidden this long lets its race rest
 const SETTLE_MS = 300;
+const AGAIN_MS = 3000;
 const SUMMARY_MS = 5000; // pause between two spoken summaries
 const CHARTS_MS = 28; // what one frame may spend on charts; the others wait for the next
 const SCALE = { low: -8, high: 2 }; // log10 of the gradient norm: the ends of the colour scale
@@ -820,6 +821,7 @@ class Board {
 
   connectionChanged(connection) {
     this.connection = connection;
+    this.compareState();
     this.schedule();
   }
 
@@ -1115,13 +1117,17 @@ class Board {
     setText(this.spoken, [this.text[`state_${state}`], this.words.step.textContent, ...notice, ...lanes].join(this.text.sentence_end));
   }
 
-  /** The page's buttons were drawn for a state; where the race has left it by itself, ask for them to be drawn again. */
-  compareState() {
-    if (this.comparing) return;
-    this.comparing = setTimeout(() => {
+  /**
+   * The page's buttons were drawn for a state. Where the race has left it by itself, ask for them to be drawn again; where
+   * the server no longer has it, for another race, until there is one: Streamlit may find its server later than the feed.
+   */
+  compareState(wait = SETTLE_MS) {
+    this.comparing ??= setTimeout(() => {
       this.comparing = undefined;
-      if (!this.gone && this.data?.state !== undefined && this.data.state !== this.status.state) this.tell?.(this.status.state);
-    }, SETTLE_MS);
+      const state = this.connection === "gone" ? "gone" : this.status.state;
+      if (state && state !== this.data.state) this.tell?.(state);
+      if (state === "gone") this.compareState(AGAIN_MS);
+    }, wait);
   }
 
   dispose() {

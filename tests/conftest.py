@@ -93,10 +93,11 @@ class Server:
         return seconds, alive
 
 
-def start_server(**environment: str) -> Server:
-    """Start the app on a free port and wait until it is healthy."""
+def start_server(port: int = 0, **environment: str) -> Server:
+    """Start the app, on a free port where none is given, and wait until it is healthy."""
     with socket.socket() as probe:
-        probe.bind(("localhost", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("localhost", port))
         port = probe.getsockname()[1]
     began = time.monotonic()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]

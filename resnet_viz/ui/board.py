@@ -44,7 +44,7 @@ def show_board(key: str, feed_url: str, looks: list[Look], language: str, state:
     `looks` are its lanes', `language` is "en" or "zh_CN", `charts` name what is drawn and in which order; without
     `chains` a table of scores stands in their place. As long as `key` stays, so do the charts, their zoom and the
     connection; a new `feed_url` connects anew. `state` is the race's as the page's buttons were drawn for; where the
-    race leaves it, the board has them redrawn.
+    race leaves it, or is gone, the board has the page drawn again.
     """
     data = {"feed": feed_url, "plotly": PLOTLY, "language": language, "text": words(), "lanes": [*map(asdict, looks)],
             "state": state, "charts": list(charts), "chains": chains}
@@ -70,7 +70,7 @@ def _status_words() -> dict[str, str]:
         "speed": _("{speed} steps/s"),
         "connection_lost": _("Connection lost, reconnecting…"),
         "refused": _("The server refused the connection to this race. Reload the page."),
-        "gone": _("This race is no longer on the server. Start a new one."),
+        "gone": _("This race is no longer on the server; it is being made anew."),
         "diverged": _(
             "{lane} diverged at step {step}: its loss is no longer a finite number. The race is "
             "paused; go back to an earlier step or lower the learning rate."

@@ -12,7 +12,7 @@ import streamlit as st
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.race import Race
 from resnet_viz.records import LIVE_FIELDS, ConfigError, Lane, RaceConfig
-from resnet_viz.text import choose_language, sentence, use_language
+from resnet_viz.text import _, choose_language, sentence, use_language
 from resnet_viz.ui.controls import read_widgets, write_widgets
 from resnet_viz.ui.settings import read_query, read_race
 
@@ -37,11 +37,14 @@ def translate_choices() -> None:
 
 
 def open_race(page: str, make_config: Callable[[], RaceConfig], fits: Callable[[RaceConfig], bool]) -> Race:
-    """A page's race: the session's, or the URL's, or a new one. One that was dropped while the page slept is made anew.
+    """A page's race: the session's, or the URL's, or a new one. One that the server no longer has is made anew, and told.
 
     `fits` says whether the page can show a race: a link may name any.
     """
-    race = hub.find(st.session_state.get(f"run.{page}") or st.query_params.get("run", ""))
+    known = st.session_state.get(f"run.{page}") or st.query_params.get("run", "")
+    race = hub.find(known)
+    if known and race is None:
+        st.toast(_("That run is no longer on the server. This is the same race, at its start."), icon=":material/restart_alt:")
     if race is None or not fits(race.config):
         race = hub.call(hub.make(st.session_state.get(f"config.{page}") or make_config()))
         remember_race(page, race)

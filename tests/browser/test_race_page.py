@@ -214,6 +214,26 @@ def test_lost_connection_comes_back(page: Page, server) -> None:
     wait_board(page, f"b.dataset.step > {step}")
 
 
+def test_a_server_that_starts_again_makes_the_race_anew(page: Page, launch) -> None:
+    """Nobody has to reload: the same race stands at its start, the page says so, and Play plays it."""
+    server = launch()
+    try:
+        open_race(page, server.url, "/?lang=en&depth=8&seed=5")
+        click(page, "play")
+        wait_board(page, "b.dataset.step > 5")
+        url = page.url
+        server.stop()
+        wait_board(page, "b.dataset.connection === 'lost'")
+        server = launch(port=server.port)
+        expect(page.get_by_test_id("stToast")).to_contain_text("no longer on the server", timeout=PATIENCE)
+        wait_board(page, "b.dataset.connection === 'open' && b.dataset.state === 'ready' && b.dataset.step === '0'")
+        page.wait_for_url(lambda now: now != url and "depth=8" in now and "seed=5" in now, timeout=PATIENCE)
+        click(page, "play")
+        wait_board(page, "b.dataset.step > 5")
+    finally:
+        server.stop()
+
+
 def test_board_claims_nothing_before_it_is_told(page: Page, server) -> None:
     """A race that is paused is never called ready, however late the feed's first word."""
     open_race(page, server.url)
