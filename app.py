@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from starlette.responses import FileResponse
 from starlette.routing import Route, WebSocketRoute
 
 from resnet_viz.engine.hub import hub
+from resnet_viz.records import ConfigError
 from resnet_viz.ui.feed import serve_feed
 
 HERE = Path(__file__).parent
@@ -23,9 +25,13 @@ PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 @contextlib.asynccontextmanager
 async def live(app: st.App) -> AsyncIterator[None]:
     """The engine lives as long as the server."""
-    async with hub.open():
-        gc.freeze()  # what start-up made stays: the collector need not look at it again
-        yield
+    try:
+        async with hub.open():
+            gc.freeze()  # what start-up made stays: the collector need not look at it again
+            yield
+    except ConfigError as error:
+        sys.tracebacklimit = 0  # who starts a server that is set up wrongly reads a sentence, not fifty lines of code
+        raise error from None
 
 
 async def send_plotly(request: Request) -> FileResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,6 +35,15 @@ def test_a_killed_server_leaves_nobody_behind(launch: Callable) -> None:
         server.process.kill()
         server.process.wait()
         assert family and psutil.wait_procs(family, timeout=60)[1] == []
+
+
+@pytest.mark.parametrize(("variable", "value"), [("RESNET_VIZ_SCHEDULER", "nonsense"), ("RESNET_VIZ_WORKERS", "many")])
+def test_a_server_that_is_set_up_wrongly_says_so(variable: str, value: str) -> None:
+    """In a sentence that names the value, without a traceback."""
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", "0"]
+    run = subprocess.run(command, cwd=ROOT, env=os.environ | {variable: value}, capture_output=True, text=True, timeout=60)
+    told = run.stdout + run.stderr
+    assert run.returncode and f"“{value}”" in told and " cannot be " in told and "Traceback" not in told and ".py" not in told
 
 
 def test_server_never_imports_torch() -> None:
