@@ -26,7 +26,7 @@ def label_columns() -> dict[str, str]:
 
 
 def list_rows(nets: list[Architecture]) -> list[dict[str, Any]]:
-    """A row per layer of each net, those that are not drawn too; what slides over no picture has no kernel and no stride."""
+    """A row per layer of each net, also of those that are not drawn. What slides over no picture has no kernel."""
     return [{"net": name_net(net.name), "layer": layer.name, "kind": label_kind(layer.kind),
              "kernel": str(layer.kernel) if layer.kind in ("conv", "pool") else "",
              "stride": str(layer.stride) if layer.kind in ("conv", "pool") else "",

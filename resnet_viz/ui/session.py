@@ -44,7 +44,8 @@ def open_race(page: str, make_config: Callable[[], RaceConfig], fits: Callable[[
     known = st.session_state.get(f"run.{page}") or st.query_params.get("run", "")
     race = hub.find(known)
     if known and race is None:
-        st.toast(_("That run is no longer on the server. This is the same race, at its start."), icon=":material/restart_alt:")
+        st.toast(_("That run is no longer on the server. This is the same race, at its start."),
+                 icon=":material/restart_alt:")
     if race is None or not fits(race.config):
         race = hub.call(hub.make(st.session_state.get(f"config.{page}") or make_config()))
         remember_race(page, race)
