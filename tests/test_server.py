@@ -41,9 +41,10 @@ def test_a_killed_server_leaves_nobody_behind(launch: Callable) -> None:
 def test_a_server_that_is_set_up_wrongly_says_so(variable: str, value: str) -> None:
     """In a sentence that names the value, without a traceback."""
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", "0"]
-    run = subprocess.run(command, cwd=ROOT, env=os.environ | {variable: value}, capture_output=True, text=True)
+    run = subprocess.run(command, cwd=ROOT, env=os.environ | {variable: value}, capture_output=True, text=True, check=False)
     told = run.stdout + run.stderr
-    assert run.returncode and f"“{value}”" in told and " cannot be " in told and "Traceback" not in told and ".py" not in told
+    assert run.returncode and f"“{value}”" in told and " cannot be " in told
+    assert "Traceback" not in told and ".py" not in told
 
 
 def test_server_never_imports_torch() -> None:
