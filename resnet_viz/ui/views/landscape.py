@@ -211,7 +211,9 @@ def show_slices(subject: Subject, plane: Plane, grids: list[np.ndarray]) -> None
     axes = ((_("First principal direction"), _("Second principal direction")) if plane.key == "pca" else
             (_("First random direction"), _("Second random direction")))
     solid, revision = get_choice("view") == "surface", f"{get_choice('view')} {plane.key} {plane.reach}"
-    for i, (part, shape, column) in enumerate(zip(parts, shapes, st.columns(len(parts), gap="large"), strict=True)):
+    with st.container(key="slices"):  # page.css gives a slice the width that it needs
+        columns = st.columns(len(parts), gap="large")
+    for i, (part, shape, column) in enumerate(zip(parts, shapes, columns, strict=True)):
         with column:
             st.markdown(f"**{part.name}**")
             figure = draw_surface(part, height, revision) if solid else draw_contours(part, height, axes, revision)
