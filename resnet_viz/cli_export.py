@@ -65,8 +65,7 @@ def read_output(options: argparse.Namespace) -> Path:
 def make_content(what: str, race: RaceConfig, lane: int | None, path: Path) -> str | bytes:
     """What the file holds. Script and weights are of the first lane where none is chosen, the others of all lanes."""
     if what == "config":
-        race = race if lane is None else take_lane(race, lane)
-        return json.dumps(json.loads(race.to_json()), indent=1, ensure_ascii=False) + "\n"
+        return (race if lane is None else take_lane(race, lane)).to_json()
     if what == "script":
         return make_script(race, lane or 0)
     from resnet_viz.lab import experiments

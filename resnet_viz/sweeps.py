@@ -267,8 +267,10 @@ class SweepConfig:
             return Run(place, settings, None, error)
 
     def to_json(self) -> str:
+        """As a file that people read, too."""
         base = {name: write_value(value) for name, value in self.base}
-        return json.dumps({"base": base, "axes": {a.name: [write_value(v) for v in a.values] for a in self.axes}})
+        axes = {axis.name: [write_value(value) for value in axis.values] for axis in self.axes}
+        return json.dumps({"base": base, "axes": axes}, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> SweepConfig:

@@ -7,7 +7,6 @@ system, light or dark, and fit to be printed.
 from __future__ import annotations
 
 import html
-import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -243,8 +242,8 @@ def write_versions() -> str:
 
 def write_files(config: RaceConfig, lanes: Sequence[LaneReport], steps: int) -> list[str]:
     """The config and the scripts, to be copied from the page."""
-    text = json.dumps(json.loads(config.to_json()), indent=1, ensure_ascii=False)
-    parts = [write_details(_("The race as JSON: python -m resnet_viz export --config FILE.json reads it"), text)]
+    title = _("The race as JSON: python -m resnet_viz export --config FILE.json reads it")
+    parts = [write_details(title, config.to_json())]
     for i, lane in enumerate(lanes):
         script = make_script(config, i, steps, lane.operations, lane.recompute)
         parts.append(write_details(_("PyTorch script · {net}").format(net=lane.name), script))

@@ -162,7 +162,8 @@ class RaceConfig:
         return sorted({item.step for item in (*self.changes, *self.edits) if item.step > step})
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
+        """As a file that people read, too."""
+        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> RaceConfig:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -80,7 +79,10 @@ def show_files(take: Callable[[], Taken], key: str) -> None:
 
 
 def show_config(take: Callable[[], Taken], key: str) -> None:
-    show_file(_("Config (JSON)"), lambda: write_config(take().config), "race.json", "application/json", f"{key}.config",
+    def write() -> str:
+        return take().config.to_json()  # as the race stands when the button is pressed
+
+    show_file(_("Config (JSON)"), write, "race.json", "application/json", f"{key}.config",
               _("All that determines the numbers. “python -m resnet_viz export --config” reads it."))
 
 
@@ -141,10 +143,6 @@ def show_replayed(taken: Taken, lane: int, job: Job, key: str) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- the files
-
-
-def write_config(config: RaceConfig) -> str:
-    return json.dumps(json.loads(config.to_json()), indent=1, ensure_ascii=False) + "\n"
 
 
 def write_script(taken: Taken, lane: int) -> str:

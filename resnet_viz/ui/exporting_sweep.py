@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import streamlit as st
 
 from resnet_viz.engine.sweep import Sweep
@@ -20,7 +18,7 @@ from resnet_viz.export.report import (
 from resnet_viz.figures.report import finish
 from resnet_viz.figures.sweep import draw_lines, draw_map
 from resnet_viz.store.export import write_csv, write_parquet
-from resnet_viz.sweeps import RunResult, SweepConfig
+from resnet_viz.sweeps import RunResult
 from resnet_viz.text import _, use_language
 from resnet_viz.ui import exporting
 from resnet_viz.ui.controls import label_fields
@@ -49,7 +47,7 @@ def show_files(sweep: Sweep) -> None:
         show_file(_("Results (CSV)"), lambda: write_csv(list_results(sweep)), "sweep.csv", "text/csv", f"{KEY}.csv")
         show_file(_("Results (Parquet)"), lambda: write_parquet(list_results(sweep)), "sweep.parquet", PARQUET,
                   f"{KEY}.parquet")
-        show_file(_("Grid (JSON)"), lambda: write_grid(sweep.config), "grid.json", "application/json", f"{KEY}.grid",
+        show_file(_("Grid (JSON)"), sweep.config.to_json, "grid.json", "application/json", f"{KEY}.grid",
                   _("“python -m resnet_viz sweep --config” runs it."))
     runs = [run for run in sweep.runs if run.run.race is not None]
     if not runs:
@@ -65,10 +63,6 @@ def list_results(sweep: Sweep) -> list[RunResult]:
     return [run.result for run in sweep.runs if run.result is not None]
 
 
-def write_grid(config: SweepConfig) -> str:
-    return json.dumps(json.loads(config.to_json()), indent=1, ensure_ascii=False) + "\n"
-
-
 def write_report(outcomes: Outcomes, sweep: Sweep) -> str:
     """The sweep as one HTML page."""
     config, said = sweep.config, outcomes.say()
@@ -81,7 +75,7 @@ def write_report(outcomes: Outcomes, sweep: Sweep) -> str:
              f"{run.result.seconds:.1f}"] for run in sweep.runs if run.result is not None]
     trouble = [words for run in sweep.runs if (words := describe_trouble(config, run))]
     parts.append(write_section(_("The runs"), write_table(heads, rows, _("The runs")), write_list(trouble)))
-    parts += [write_versions(), write_section(_("Run it again"), write_details(_("Grid (JSON)"), write_grid(config)))]
+    parts += [write_versions(), write_section(_("Run it again"), write_details(_("Grid (JSON)"), config.to_json()))]
     return write_page(" · ".join(["ResNet Viz", _("Sweep")]), parts)
 
 

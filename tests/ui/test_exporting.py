@@ -114,7 +114,7 @@ def test_files_of_a_live_race(engine: Hub) -> None:
     engine.loop.call_soon_threadsafe(race.play)
     wait_for(race_done)
     taken = exporting.take_race(race, ["plain", "residual"])
-    assert RaceConfig.from_json(exporting.write_config(taken.config)) == CONFIG
+    assert RaceConfig.from_json(taken.config.to_json()) == CONFIG
     assert "STEPS, BATCH = 0, 25, 128" in exporting.write_script(taken, 0)
     weights = safetensors.numpy.load(exporting.save_weights(taken, 0))
     [state, _] = engine.call(race.take_states(25))
