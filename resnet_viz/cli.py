@@ -9,13 +9,12 @@ Results are JSON on stdout (`--json`), progress and errors are on stderr. Exit c
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import os
 import sys
 import time
-from typing import IO, Any
+from typing import Any
 
 from resnet_viz.cli_export import run_export
 from resnet_viz.cli_options import (
@@ -24,7 +23,7 @@ from resnet_viz.cli_options import (
     make_parser,
     read_operation,
     read_options,
-    told,
+    write_file,
 )
 from resnet_viz.cli_sweep import run_sweep
 from resnet_viz.cli_why import check_why, is_brought, measure_brought, measure_why
@@ -92,31 +91,33 @@ def run_train(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, 
     }
 
 
-def write_settings(race: RaceConfig) -> dict[str, Any]:
-    return list_settings(race) | {"width": list(race.lanes[0].net.width)}
-
-
 def write_config(race: RaceConfig) -> dict[str, Any]:
     """The settings, and what was changed or operated on in the middle of the run."""
     events = {name: [dataclasses.asdict(item) for item in getattr(race, name)] for name in EVENTS}
-    return write_settings(race) | {name: items for name, items in events.items() if items}
+    return list_settings(race) | {name: items for name, items in events.items() if items}
 
 
 def train_to_files(race: RaceConfig, options: argparse.Namespace) -> tuple[State, dict, dict, float]:
     """`train`, with the frames and the weights written where the options ask for it, and the seconds it took."""
-    with open_sink("frames", options.frames) as frames, open_sink("save", options.save) as weights:
-        from resnet_viz.lab import experiments
+    if options.frames is not None:
+        write_file("frames", options.frames, mode="wb")
+    if options.save is not None:
+        write_file("save", options.save)
+    from resnet_viz.lab import experiments
 
-        started = time.perf_counter()
-        state, first, last = train(race, frames)
-        seconds = time.perf_counter() - started
-        if weights is not None:
-            weights.write(experiments.save_weights(state, write_settings(dataclasses.replace(race, lanes=(state.lane,)))))
+    started = time.perf_counter()
+    state, first, last = train(race, options.frames)
+    seconds = time.perf_counter() - started
+    if options.save is not None:
+        write_file("save", options.save, experiments.save_weights(state, state.settings), "wb")
     return state, first, last, seconds
 
 
-def train(race: RaceConfig, sink: IO[bytes] | None) -> tuple[State, dict, dict]:
-    """Train to the limit or to divergence: the state, and the first and the last frame that has steps, as JSON."""
+def train(race: RaceConfig, path: str | None) -> tuple[State, dict, dict]:
+    """Train to the limit or to divergence: the state, and the first and the last frame that has steps, as JSON.
+
+    Every frame is written to the file at `path` as it comes, one to a line.
+    """
     from tqdm import tqdm
 
     from resnet_viz.lab import experiments
@@ -128,23 +129,13 @@ def train(race: RaceConfig, sink: IO[bytes] | None) -> tuple[State, dict, dict]:
             shown = frame.to_jsonable()
             first = first or shown
             last = shown if len(frame) or last is None else last | {"diverged": frame.diverged}
-            write_frame(frame, sink)
+            if path is not None:
+                write_file("frames", path, json.dumps(shown, allow_nan=False).encode() + b"\n")
             bar.update(len(frame))
             bar.set_postfix(loss=shown["loss"][-1] if len(frame) else None, refresh=False)
 
         state = experiments.follow(race, watch)
     return state, first, last
-
-
-def write_frame(frame: Frame, sink: IO[bytes] | None) -> None:
-    if sink is not None:
-        sink.write(json.dumps(frame.to_jsonable(), allow_nan=False).encode() + b"\n")
-
-
-def open_sink(option: str, path: str | None) -> contextlib.AbstractContextManager[IO[bytes] | None]:
-    """The file that an option names, opened before anything is trained for it; None without a name."""
-    with told(option, path):
-        return open(path, "wb") if path is not None else contextlib.nullcontext()
 
 
 def last_row(frame: dict[str, Any]) -> list:

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from resnet_viz.cli_options import SETTINGS, parse_options, read_json, read_options, told
+from resnet_viz.cli_options import SETTINGS, parse_options, read_json, read_options, write_file
 from resnet_viz.export.frames import join_frames, make_table, write_csv, write_parquet
 from resnet_viz.export.report import LaneReport, make_report
 from resnet_viz.export.script import make_script
 from resnet_viz.records import N_, ConfigError, Frame, RaceConfig, State, parse_field
-from resnet_viz.sweeps import RACE_SETTINGS, list_settings, make_run
+from resnet_viz.sweeps import RACE_SETTINGS, make_run
 from resnet_viz.text import _
 
 WHAT = ("script", "report", "frames", "weights", "config")
@@ -29,8 +29,7 @@ def run_export(options: argparse.Namespace) -> dict[str, Any]:
     lane = read_lane(options.lane, len(race.lanes))
     path = read_output(options)
     content = make_content(options.what, race, lane, path)
-    with told("output", options.output):
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    write_file("output", options.output, content.encode() if isinstance(content, str) else content, "wb")
     return {"what": options.what, "output": str(path), "bytes": path.stat().st_size}
 
 
@@ -58,8 +57,8 @@ def read_output(options: argparse.Namespace) -> Path:
     name = options.output or ""
     if options.what == "frames" and Path(name).suffix not in WRITERS:
         raise ConfigError("output", name, N_("a file’s name that ends with .csv or .parquet, for frames"))
-    with told("output", name), open(name, "ab"):
-        return Path(name)
+    write_file("output", name)
+    return Path(name)
 
 
 def make_content(what: str, race: RaceConfig, lane: int | None, path: Path) -> str | bytes:
@@ -71,9 +70,8 @@ def make_content(what: str, race: RaceConfig, lane: int | None, path: Path) -> s
     from resnet_viz.lab import experiments
 
     if what == "weights":
-        one = take_lane(race, lane or 0)
-        _frame, state = follow(one)
-        return experiments.save_weights(state, list_settings(replace(one, lanes=(state.lane,))))
+        _frame, state = follow(take_lane(race, lane or 0))
+        return experiments.save_weights(state, state.settings)
     race = race if lane is None else take_lane(race, lane)
     names = [name_lane(race, i) for i in range(len(race.lanes))]
     runs = [follow(take_lane(race, i)) for i in range(len(race.lanes))]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -162,11 +160,14 @@ def read_json(path: str) -> Any:
         raise ConfigError("config", path, N_("a readable text file ({reason})"), reason=reason) from None
 
 
-@contextlib.contextmanager
-def told(option: str, path: str | None) -> Iterator[None]:
-    """Why an option's file cannot be written, as a sentence: no such folder, or no room on the disk."""
+def write_file(option: str, path: str, content: bytes = b"", mode: str = "ab") -> None:
+    """Write to an option's file: behind what it holds, or "wb" in its place. Without content: whether it can be written.
+
+    Raises `ConfigError` where it cannot: no such folder, no room on the disk.
+    """
     try:
-        yield
+        with open(path, mode) as file:
+            file.write(content)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(option, path, N_("a file that can be written ({reason})"), reason=reason) from None

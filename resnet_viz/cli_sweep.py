@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from resnet_viz.cli_options import AXES, flatten_race, parse_options, read_json
-from resnet_viz.records import N_, ConfigError, RaceConfig, parse_field
+from resnet_viz.records import N_, ConfigError, parse_field
 from resnet_viz.sweeps import (
     METRICS,
     READY,
@@ -131,7 +131,7 @@ def write_run(run: RunProgress) -> dict[str, Any]:
     """One run of the output. Where there are no numbers, `error` says why."""
     result = run.result
     numbers = {name: getattr(result, name) if result is not None else None for name in METRICS}
-    config = write_race(run.run.race) if run.run.race is not None else dict(run.run.settings)
+    config = list_settings(run.run.race) if run.run.race is not None else dict(run.run.settings)
     found = {"config": config, **numbers, "diverged": run.state == "diverged", "reused": run.reused}
     return found | ({"error": sentence(run.error)} if run.error is not None else {})
 
@@ -142,7 +142,3 @@ def describe_run(run: RunProgress) -> str:
         return sentence(run.error)
     numbers = "  ".join(f"{name} {value:.4f}" for name in METRICS if (value := getattr(run.result, name)) is not None)
     return f"{numbers}  {'diverged' if run.result.diverged else ''}  {'reused' if run.reused else ''}".rstrip()
-
-
-def write_race(race: RaceConfig) -> dict[str, Any]:
-    return list_settings(race) | {"width": list(race.lanes[0].net.width)}

@@ -94,6 +94,18 @@ def test_frames_are_written(capsys: pytest.CaptureFixture, tmp_path: Path) -> No
     assert sum(len(frame["loss"]) for frame in frames) == 120
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux’s")
+@pytest.mark.parametrize("option", ["frames", "save"])
+def test_a_full_disk_is_one_sentence_and_exit_2(capsys, tmp_path: Path, option: str) -> None:
+    """And weights that are there stay until there are others."""
+    (tmp_path / "net").write_bytes(b"old")
+    files = ["--save", str(tmp_path / "net"), f"--{option}", "/dev/full"]  # of two the last is taken
+    assert main(["train", "--depth", "4", "--steps", "3", *files, "--json"]) == 2
+    out, error = capsys.readouterr()
+    assert out == "" and error.splitlines()[-1].startswith(f"{option} cannot be “/dev/full”") and "Traceback" not in error
+    assert (tmp_path / "net").read_bytes() == b"old"
+
+
 def test_config_file_and_options(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     """A flat file or a race of one lane; options go before the file."""
     flat, race = tmp_path / "flat.json", tmp_path / "race.json"
@@ -128,7 +140,7 @@ BAD = {
     "batch-size": ["1", "1438", "99999999"],
     "shortcut": ["wormhole"], "norm": ["layer"], "dataset": ["cifar"], "family": ["rnn"], "init": ["zeros"],
     "order": ["mid"], "optimizer": ["lion"], "momentum": ["1"], "weight-decay": ["-0.1"],
-    "config": ["/nowhere.json"], "frames": ["/nowhere/frames.jsonl"],
+    "config": ["/nowhere.json"], "frames": ["/nowhere/frames.jsonl"], "save": ["/nowhere/net"],
 }
 
 

@@ -7,12 +7,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet_viz import sweeps
-from resnet_viz.records import ConfigError, Lane, NetConfig, RaceConfig, TrainConfig, count_multiply_adds
+from resnet_viz.records import ConfigError, Lane, NetConfig, RaceConfig, State, TrainConfig, count_multiply_adds
 from resnet_viz.sweeps import (
     MAX_RUNS,
     READY,
@@ -79,6 +80,12 @@ def test_settings_written_and_read_are_the_same_run(race: RaceConfig) -> None:
     assert set(written) == set(SETTINGS)
     assert make_run(read_settings(json.loads(json.dumps(written)))) == race
     assert make_run(list_settings(race)) == race
+
+
+@given(RUNS)
+def test_a_states_settings_are_its_runs(race: RaceConfig) -> None:
+    state = State(race.lanes[0], race.dataset, race.seed, race.steps, *[np.zeros(0)] * 3)
+    assert state.settings == list_settings(race)
 
 
 @given(st.lists(st.sampled_from((6, 8, 10, 14)), min_size=1, unique=True),

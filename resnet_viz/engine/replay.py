@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster
 from resnet_viz.engine.jobs import Job
 from resnet_viz.engine.race import MAX_SLICE, Race
 from resnet_viz.records import Frame, RaceConfig
-from resnet_viz.sweeps import list_settings
 
 SLICE_SECONDS = 0.25  # of computing, before live races get a turn and a reader sees progress
 FIRST_SLICE = 5  # steps, while nothing is known of the pace
@@ -51,11 +50,8 @@ class Replay(Job):
             if frames[-1].diverged:
                 break
             size = min(MAX_SLICE, max(1, round(SLICE_SECONDS * len(frames[-1]) / max(frames[-1].seconds, 1e-6))))
-        diverged = frames[-1].diverged
-        if not diverged:
+        if not frames[-1].diverged:
             pair = self.race._advance(lane, pair, step, 0)  # what was changed and edited after the last step
-        now = config.lane_at(lane, step - 1 if diverged else step)
-        settings = list_settings(replace(config, lanes=(now,), changes=(), edits=()))
         ends = submit(tasks.experiment, "finish", pair, pure=False)
-        weights = submit(tasks.experiment, "save_weights", pair, settings, pure=False)
+        weights = submit(tasks.save_weights, pair, pure=False)
         self.results[lane] = LaneReplay(frames, await ends, await weights)

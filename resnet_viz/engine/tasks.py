@@ -90,6 +90,10 @@ def experiment(name: str, pair: Pair, *arguments: Any) -> Any:
     return getattr(experiments, name)(pair[0], *arguments)
 
 
+def save_weights(pair: Pair) -> bytes:
+    return experiment("save_weights", pair, pair[0].settings)
+
+
 def demonstrate(name: str, *arguments: Any) -> Any:
     """One of the functions of `experiments` that need no net."""
     from resnet_viz.lab import experiments

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,12 @@ class State:
     weights: np.ndarray
     buffers: np.ndarray
     moments: np.ndarray
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The lane as it stands, data set, seed and steps, flat: what a file keeps beside the weights."""
+        others = {"dataset": self.dataset, "seed": self.seed, "steps": max(self.step, 1)}  # a race has a step at least
+        return asdict(self.lane.net) | asdict(self.lane.train) | others
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@ race does not keep, when somebody wants the whole run. It is then trained once m
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -156,9 +155,7 @@ def save_weights(taken: Taken, lane: int) -> bytes:
     operations = [item for item in taken.operations_of(lane) if item.kind in WEIGHT_OPERATIONS]
     if operations:
         state = hub.call(hub.run("edit_state", state, operations))
-    settings = dataclasses.asdict(state.lane.net) | dataclasses.asdict(state.lane.train)
-    settings |= {"dataset": state.dataset, "seed": state.seed, "steps": max(state.step, 1)}
-    return hub.call(hub.run("save_weights", state, settings))
+    return hub.call(hub.run("save_weights", state, state.settings))
 
 
 def make_frames(taken: Taken, replays: Sequence[LaneReplay]) -> Any:
