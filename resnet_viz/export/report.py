@@ -173,8 +173,7 @@ def write_figures(runs: Sequence[Frame], names: Sequence[str], config: RaceConfi
     ends = "; ".join(_("{net}: {first} at first, {last} at last").format(
         net=name, first=f"{run.loss[0]:.3g}", last=f"{run.loss[-1]:.3g}") for run, name in told)
     scores = "; ".join(f"{name}: {100 * run.test_accuracy[-1]:.1f} %" for run, name in told)
-    ratios = "; ".join(_("{net}: the first layer’s gradient is {ratio} times the last layer’s").format(
-        net=name, ratio=f"{run.gradient[-1][0] / run.gradient[-1][-1]:.2g}") for run, name in told)
+    ratios = "; ".join(compare_gradients(run, name) for run, name in told)
     yield write_section(
         _("Learning"),
         write_figure(figures.draw_learning(runs, names, "loss"), "loss", _("Loss"),
@@ -197,6 +196,15 @@ def write_figures(runs: Sequence[Frame], names: Sequence[str], config: RaceConfi
     blocks.append(write_figure(figures.draw_blocks(runs, names, "weight_norm"), "weights",
                                _("‖W[l+2]‖, the branch’s second layer"), _("Of each block. Dotted: at first.")))
     yield write_section(_("Blocks"), *blocks)
+
+
+def compare_gradients(run: Frame, name: str) -> str:
+    """The gradient of the first layer against the last one's, at the last step."""
+    first, last = float(run.gradient[-1][0]), float(run.gradient[-1][-1])
+    if last == 0:  # as where every example has got a probability of exactly 1
+        return _("{net}: the last layer’s gradient is exactly 0").format(net=name)
+    told = _("{net}: the first layer’s gradient is {ratio} times the last layer’s")
+    return told.format(net=name, ratio=f"{first / last:.2g}")
 
 
 def write_settings(config: RaceConfig, names: Sequence[str], labels: Mapping[str, str]) -> str:

@@ -101,6 +101,17 @@ def test_the_same_batches_are_claimed_only_where_they_are() -> None:
     assert "the same batches" not in report_on(RaceConfig(lanes=tuple(lanes)))
 
 
+@pytest.mark.parametrize(("language", "told"), [("en", "residual: the last layer’s gradient is exactly 0"),
+                                               ("zh_CN", "residual：末层的梯度恰为 0")])
+def test_where_no_gradient_is_left_there_is_no_ratio(lanes: list[LaneReport], language: str, told: str) -> None:
+    gone = replace(lanes[1], run=replace(lanes[1].run, gradient=lanes[1].run.gradient * 0))
+    use_language(language)
+    page = make_report(RACE, [lanes[0], gone], STEPS)
+    use_language("en")
+    words = "".join(re.findall(r"<p>.*?</p>", page))
+    assert told in words and "nan" not in words
+
+
 def test_figures_hold_the_runs_numbers(lanes: list[LaneReport]) -> None:
     runs, names = [part.run for part in lanes], [part.name for part in lanes]
     loss = draw_learning(runs, names, "loss")
