@@ -15,7 +15,7 @@ from resnet_viz.engine.hub import Hub
 from resnet_viz.figures.landscape import Slice, measure_shape, write_loss
 from resnet_viz.lab import experiments
 from resnet_viz.ui.terrain import SIDES, list_blocks
-from resnet_viz.ui.views.landscape import compare
+from resnet_viz.ui.views.landscape import compare, tell_shape
 from tests.pages import can_be_taken_home, run_page, wait_for
 
 SMALL = {"depth": "8", "width": "16", "at": "30", "steps": "30", "finest": "9", "part": "test"}
@@ -157,6 +157,13 @@ def test_nets_without_batchnorm_are_not_asked_for_its_statistics(engine: Hub) ->
     page = open_page(engine, **SMALL)
     assert not [group for group in page.button_group if group.key == "widget.statistics"]
     assert "BatchNorm normalises" not in read_texts(page)
+
+
+def test_a_slice_of_many_holes_is_told_without_what_cannot_be_counted() -> None:
+    ticks, loss = np.linspace(-1, 1, 9), np.full((9, 9), np.inf)
+    loss[3:6, 3:6] = 1.0
+    told = [tell_shape("net", measure_shape(Slice("net", ticks, part))) for part in (loss, np.ones((9, 9)))]
+    assert told[0].endswith("hollows: 0.") and told[1].endswith("hollows: 0. 0 % of the points curve downwards.")
 
 
 def test_slices_are_compared_by_what_is_counted() -> None:

@@ -232,10 +232,12 @@ def tell_shape(name: str, shape: Shape) -> str:
     """A slice in a sentence."""
     if math.isnan(shape.lowest):
         return _("{net}: the loss is finite nowhere on this plane.").format(net=name)
-    return _("{net}: loss {centre} at the centre; from {lowest} at ({x}, {y}) to {highest}; hollows: {hollows}; "
-             "{bent} % of the points curve downwards.").format(
+    words = _("{net}: loss {centre} at the centre; from {lowest} at ({x}, {y}) to {highest}; hollows: {hollows}.").format(
         net=name, centre=write_loss(shape.centre), lowest=write_loss(shape.lowest), highest=write_loss(shape.highest),
-        x=f"{shape.place[0]:.2g}", y=f"{shape.place[1]:.2g}", hollows=shape.hollows, bent=f"{100 * shape.bent:.0f}")
+        x=f"{shape.place[0]:.2g}", y=f"{shape.place[1]:.2g}", hollows=shape.hollows)
+    if math.isnan(shape.bent):  # too many holes
+        return words
+    return join(words, _("{bent} % of the points curve downwards.").format(bent=f"{100 * shape.bent:.0f}"))
 
 
 def tell_drawing(subject: Subject, parts: list[Slice], ways: list[Trajectory] | None) -> str:
