@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -62,14 +61,13 @@ class Run:
         """By step, live changes of what the optimizer is set to."""
         return self.find_changes(["lr", *(["momentum"] if self.train.optimizer == "sgd" else []), "weight_decay"])
 
-    def find_changes(self, names: Iterable[str]) -> dict[int, dict[str, Any]]:
+    def find_changes(self, names: list[str]) -> dict[int, dict[str, Any]]:
         """By step, those of the live settings that are others from there on."""
-        found, before = {}, self.lane
+        found, before = {}, vars(self.net) | vars(self.train)
         for step in sorted({change.step for change in self.config.changes if 0 < change.step <= self.steps}):
-            now = self.config.lane_at(self.index, step)
-            pairs = ((name, *(getattr(lane.net if name == "skip" else lane.train, name) for lane in (before, now)))
-                     for name in names)
-            if changed := {name: new for name, old, new in pairs if new != old}:
+            lane = self.config.lane_at(self.index, step)
+            now = vars(lane.net) | vars(lane.train)
+            if changed := {name: now[name] for name in names if now[name] != before[name]}:
                 found[step] = changed
             before = now
         return found
