@@ -61,10 +61,10 @@ def time_bare() -> float:
 
 def train_lane(index: int, barrier) -> None:
     """One lane of the default race, in slices as long as the engine's."""
-    from resnet_viz.lab import experiments
+    from resnet_viz.lab.experiments import training
 
     lane = RaceConfig().lanes[index]
-    state, _ = experiments.advance(experiments.make_state(lane, "digits", 0), 20)
+    state, _ = training.advance(training.make_state(lane, "digits", 0), 20)
     barrier.wait()
     while state.step < STEPS:
-        state, _ = experiments.advance(state, min(30, STEPS - state.step))
+        state, _ = training.advance(state, min(30, STEPS - state.step))

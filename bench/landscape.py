@@ -15,9 +15,11 @@ import numpy as np
 import torch
 
 from bench.training import NETS, describe
-from resnet_viz.lab import experiments, landscape
+from resnet_viz.lab import landscape
 from resnet_viz.lab.datasets import load_data
-from resnet_viz.lab.train import set_up_process
+from resnet_viz.lab.experiments import training
+from resnet_viz.lab.experiments.planes import measure_landscape_rows
+from resnet_viz.lab.train import get_trainer, set_up_process
 from resnet_viz.records import Lane, State
 
 GRIDS = {"dense 20": 25, "conv 20": 11}  # points a side
@@ -28,7 +30,7 @@ TOLERANCE = 1e-4  # relative
 
 def measure_all() -> Iterator[tuple[str, str]]:
     for name, side in GRIDS.items():
-        state, _ = experiments.advance(experiments.make_state(Lane(NETS[name][0]), "digits", 0), 20)
+        state, _ = training.advance(training.make_state(Lane(NETS[name][0]), "digits", 0), 20)
         pairs = compare(state, np.linspace(-1, 1, side))
         for i, threads in enumerate(("one thread", "a thread per core")):
             yield f"(f) {name}: {side}x{side} losses, plain loop of {threads}, times", describe([p[i] for p in pairs])
@@ -54,13 +56,13 @@ def compare(state: State, grid: np.ndarray) -> list[tuple[float, float, float]]:
 def run_rows(task: tuple[State, np.ndarray, np.ndarray]) -> np.ndarray:
     """Some rows of the grid, in a worker."""
     state, xs, ys = task
-    return experiments.measure_landscape_rows(state, 0, xs, ys)
+    return measure_landscape_rows(state, 0, xs, ys)
 
 
 def time_plain(state: State, grid: np.ndarray, threads: int) -> tuple[np.ndarray, float]:
     """The grid by the plain double loop, and its seconds."""
-    module, data = experiments.get_trainer(state.lane, state.dataset).module, load_data(state.dataset)
-    experiments.finish(state)  # loads the state
+    module, data = get_trainer(state.lane, state.dataset).module, load_data(state.dataset)
+    training.finish(state)  # loads the state
     torch.set_num_threads(threads)
     directions = landscape.make_directions(module, 0)
     module.eval()

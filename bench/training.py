@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch.nn import functional as F
 
-from resnet_viz.lab import experiments
 from resnet_viz.lab.datasets import load_data
+from resnet_viz.lab.experiments import training
 from resnet_viz.lab.nets import build_net
 from resnet_viz.lab.train import set_up_process
 from resnet_viz.records import DATASETS, Lane, NetConfig
@@ -46,8 +46,8 @@ def clock(work: Callable[[], None]) -> float:
 
 def time_advance(net: NetConfig, steps: int) -> float:
     """Seconds of `steps` steps in one slice, all measurements included."""
-    state, _ = experiments.advance(experiments.make_state(Lane(net), "digits", 0), 2)
-    return clock(lambda: experiments.advance(state, steps))
+    state, _ = training.advance(training.make_state(Lane(net), "digits", 0), 2)
+    return clock(lambda: training.advance(state, steps))
 
 
 def time_plain(net: NetConfig, steps: int) -> float:

@@ -75,13 +75,13 @@ def main(arguments: list[str] | None = None) -> int:
 def run_train(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
     race = make_run(values)
     state, first, last, seconds = train_to_files(race, options)
-    from resnet_viz.lab import experiments
+    from resnet_viz.lab.experiments.training import finish, measure
 
-    end = experiments.measure(state).to_jsonable()
+    end = measure(state).to_jsonable()
     return {
         "config": write_config(race),
         "steps": state.step,
-        **{name: finite(value) for name, value in experiments.finish(state).items()},
+        **{name: finite(value) for name, value in finish(state).items()},
         "parameters": count_parameters(race.lanes[0].net, race.data),
         "activation_gradient_norms": last_row(last),
         "initial_activation_gradient_norms": first["gradient"][0] if first["gradient"] else [],
@@ -103,13 +103,13 @@ def train_to_files(race: RaceConfig, options: argparse.Namespace) -> tuple[State
         write_file("frames", options.frames, mode="wb")
     if options.save is not None:
         write_file("save", options.save)
-    from resnet_viz.lab import experiments
+    from resnet_viz.lab.experiments.files import save_weights
 
     started = time.perf_counter()
     state, first, last = train(race, options.frames)
     seconds = time.perf_counter() - started
     if options.save is not None:
-        write_file("save", options.save, experiments.save_weights(state, state.settings), "wb")
+        write_file("save", options.save, save_weights(state), "wb")
     return state, first, last, seconds
 
 
@@ -120,7 +120,7 @@ def train(race: RaceConfig, path: str | None) -> tuple[State, dict, dict]:
     """
     from tqdm import tqdm
 
-    from resnet_viz.lab import experiments
+    from resnet_viz.lab.experiments.operations import follow
 
     first = last = None
     with tqdm(total=race.steps, unit="step", file=sys.stderr, dynamic_ncols=True) as bar:
@@ -134,7 +134,7 @@ def train(race: RaceConfig, path: str | None) -> tuple[State, dict, dict]:
             bar.update(len(frame))
             bar.set_postfix(loss=shown["loss"][-1] if len(frame) else None, refresh=False)
 
-        state = experiments.follow(race, watch)
+        state = follow(race, watch)
     return state, first, last
 
 
@@ -156,9 +156,9 @@ def run_operate(options: argparse.Namespace, values: dict[str, Any]) -> dict[str
     if options.recompute and net.norm == "none":
         raise ConfigError("recompute", True, N_("a net with BatchNorm: another has no running statistics"))
     state = obtain_state(race, options)
-    from resnet_viz.lab import experiments
+    from resnet_viz.lab.experiments.operations import measure_operation
 
-    result = experiments.measure_operation(state, [operation], options.recompute)
+    result = measure_operation(state, [operation], options.recompute)
     return {"config": write_config(race), "operation": dataclasses.asdict(operation), **result.to_jsonable()}
 
 
@@ -172,9 +172,9 @@ def read_state(race: RaceConfig, options: argparse.Namespace) -> State:
     for option in ("frames", "save"):
         if (path := getattr(options, option)) is not None:
             raise ConfigError(option, path, N_("no file together with weights: nothing is trained then"))
-    from resnet_viz.lab import experiments
+    from resnet_viz.lab.experiments.files import load_weights
 
-    return experiments.load_weights(options.weights, race.lanes[0], race.dataset, race.seed)
+    return load_weights(options.weights, race.lanes[0], race.dataset, race.seed)
 
 
 # ---------------------------------------------------------------------------------------------------- why
@@ -220,9 +220,9 @@ def read_shape(values: dict[str, Any]) -> DataShape:
 
 
 def run_architecture(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
-    from resnet_viz.lab import experiments
+    from resnet_viz.lab.architecture import trace_architecture
 
-    return experiments.trace_architecture(options.net, values.get("size"), values.get("classes")).to_jsonable()
+    return trace_architecture(options.net, values.get("size"), values.get("classes")).to_jsonable()
 
 
 def show_result(result: dict[str, Any]) -> None:

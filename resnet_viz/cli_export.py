@@ -67,17 +67,19 @@ def make_content(what: str, race: RaceConfig, lane: int | None, path: Path) -> s
         return (race if lane is None else take_lane(race, lane)).to_json()
     if what == "script":
         return make_script(race, lane or 0)
-    from resnet_viz.lab import experiments
-
     if what == "weights":
+        from resnet_viz.lab.experiments.files import save_weights
+
         _frame, state = follow(take_lane(race, lane or 0))
-        return experiments.save_weights(state, state.settings)
+        return save_weights(state)
     race = race if lane is None else take_lane(race, lane)
     names = [name_lane(race, i) for i in range(len(race.lanes))]
     runs = [follow(take_lane(race, i)) for i in range(len(race.lanes))]
     if what == "frames":
         return WRITERS[path.suffix](make_table([frame for frame, _state in runs], names))
-    lanes = [LaneReport(name, frame, experiments.finish(state)) for name, (frame, state) in zip(names, runs, strict=True)]
+    from resnet_viz.lab.experiments.training import finish
+
+    lanes = [LaneReport(name, frame, finish(state)) for name, (frame, state) in zip(names, runs, strict=True)]
     return make_report(race, lanes, race.steps)
 
 
@@ -98,7 +100,7 @@ def follow(race: RaceConfig) -> tuple[Frame, State]:
     """Train a race of one lane to its end, with what was changed and edited on the way: all its frames as one."""
     from tqdm import tqdm
 
-    from resnet_viz.lab import experiments
+    from resnet_viz.lab.experiments import operations
 
     frames = []
     with tqdm(total=race.steps, unit="step", file=sys.stderr, dynamic_ncols=True) as bar:
@@ -106,5 +108,5 @@ def follow(race: RaceConfig) -> tuple[Frame, State]:
             frames.append(frame)
             bar.update(len(frame))
 
-        state = experiments.follow(race, watch)
+        state = operations.follow(race, watch)
     return join_frames(frames), state

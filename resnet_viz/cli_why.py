@@ -116,15 +116,17 @@ def read_range(text: str) -> float:
 
 def measure_why(options: argparse.Namespace, race: RaceConfig, state: State | None) -> dict[str, Any]:
     """What the command prints of a net; `gradients` needs no trained one."""
-    from resnet_viz.lab import experiments
-
     if options.command == "credit":
+        from resnet_viz.lab.experiments.attribution import measure_credit
+
         target = None if options.target is None else int(options.target)
-        result = experiments.measure_credit(state, options.method, read_choice(options.baseline),
-                                            read_choice(options.samples), target, int(options.credit_steps))
+        result = measure_credit(state, options.method, read_choice(options.baseline), read_choice(options.samples), target,
+                                int(options.credit_steps))
         return result.to_jsonable()
     if options.command == "paths":
-        found = experiments.measure_paths(state, int(options.samples_per_length), race.seed).to_jsonable()
+        from resnet_viz.lab.experiments.why import measure_paths
+
+        found = measure_paths(state, int(options.samples_per_length), race.seed).to_jsonable()
         return found | {"lengths": [int(count) for count in found["lengths"]]}
     return measure_gradients(race, options) if options.command == "gradients" else measure_landscape(state, options)
 
@@ -134,15 +136,15 @@ def measure_gradients(race: RaceConfig, options: argparse.Namespace) -> dict[str
 
     The autocorrelation is of random nets as deep, with BatchNorm, and with shortcuts if the net has any.
     """
-    from resnet_viz.lab import experiments
+    from resnet_viz.lab.experiments.why import measure_autocorrelation, measure_slopes
 
     net, table = race.lanes[0].net, []
-    own = experiments.measure_slopes(net, race.dataset).to_jsonable()
+    own = measure_slopes(net, race.dataset).to_jsonable()
     for init, norm, shortcut in itertools.product(INITS, NORMS, list_shortcuts(net)):
-        found = experiments.measure_slopes(replace(net, init=init, norm=norm, shortcut=shortcut, skip=True), race.dataset)
+        found = measure_slopes(replace(net, init=init, norm=norm, shortcut=shortcut, skip=True), race.dataset)
         table.append({"init": init, "norm": norm, "shortcut": shortcut} | {
             name: found.to_jsonable()[name] for name in ("slope", "theory")})
-    smooth = experiments.measure_autocorrelation(net.depth, net.residual, seeds=int(options.seeds))
+    smooth = measure_autocorrelation(net.depth, net.residual, seeds=int(options.seeds))
     return own | {"table": table, "autocorrelation": smooth.to_jsonable()["mean"]}
 
 
@@ -159,16 +161,16 @@ def measure_landscape(state: State, options: argparse.Namespace) -> dict[str, An
     """The loss on the training part over a square grid about the net, and the net's own, which stands at the centre."""
     import numpy as np
 
-    from resnet_viz.lab import experiments
+    from resnet_viz.lab.experiments.planes import make_directions, measure_landscape_point, measure_landscape_rows
 
     started = time.perf_counter()
     side = int(options.grid)
     ticks = np.linspace(-1, 1, side) * read_range(options.range) if side > 1 else np.zeros(1)
-    directions = experiments.make_directions(state, state.seed)
-    loss = experiments.measure_landscape_rows(state, directions, ticks, ticks, "train", options.statistics)
+    directions = make_directions(state, state.seed)
+    loss = measure_landscape_rows(state, directions, ticks, ticks, "train", options.statistics)
     seconds = time.perf_counter() - started
-    centre = experiments.measure_landscape_rows(state, directions, [0.0], [0.0], "train", options.statistics)[0, 0]
-    net = experiments.measure_landscape_point(state, directions, 0.0, 0.0, "train", options.statistics)
+    centre = measure_landscape_rows(state, directions, [0.0], [0.0], "train", options.statistics)[0, 0]
+    net = measure_landscape_point(state, directions, 0.0, 0.0, "train", options.statistics)
     return {"loss": [[write_finite(value) for value in row] for row in loss.tolist()], "ticks": ticks.tolist(),
             "centre_loss": write_finite(float(centre)), "net_loss": write_finite(net), "seconds": seconds}
 
@@ -189,16 +191,17 @@ def is_brought(options: argparse.Namespace) -> bool:
 def measure_brought(options: argparse.Namespace) -> dict[str, Any]:
     """What `credit --net --picture` prints: the five likeliest classes, and the credit of each block, against black."""
     check_brought(options)
-    from resnet_viz.lab import experiments
+    from resnet_viz.lab.experiments.pictures import measure_picture, measure_picture_blocks
+    from resnet_viz.lab.pretrained import decode_picture
 
-    picture = experiments.decode_picture(read_bytes(options.picture), options.picture)
+    picture = decode_picture(read_bytes(options.picture), options.picture)
     model = load_model(options.net, options.weights or "download")
     if model.random:
         print(_("**Random weights.** Nobody trained this net: its answers and its maps say nothing about the "
                 "picture.").replace("**", ""), file=sys.stderr)
     target = None if options.target is None else int(options.target)
-    seen = experiments.measure_picture(model, picture, "grad-cam", target)
-    found = experiments.measure_picture_blocks(model, picture, options.method, target, int(options.credit_steps))
+    seen = measure_picture(model, picture, "grad-cam", target)
+    found = measure_picture_blocks(model, picture, options.method, target, int(options.credit_steps))
     classes = [{"name": name, "probability": share} for name, share in seen.probabilities]
     return {"net": options.net, "random": model.random, "classes": classes, "target": seen.target,
             "target_name": seen.target_name, **found.to_jsonable()}

@@ -6,7 +6,6 @@ Its *identity* is the hash of those settings and of the code that determines its
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
 import importlib.metadata
@@ -25,6 +24,7 @@ from resnet_viz.records import (
     DECIMAL_FIELDS,
     FAMILY_DEFAULTS,
     N_,
+    PROBE_EVERY,
     ConfigError,
     Lane,
     NetConfig,
@@ -97,10 +97,8 @@ def read_settings(content: Any, where: str = "config") -> dict[str, Any]:
 
 # ---------------------------------------------------------------------------------------------------- identity
 
-# What a run's numbers depend on: these modules of `lab`, what these functions of `experiments` need of it, these parts of
-# `records`, and these libraries.
-MODULES = ("datasets", "nets", "dense", "train", "probes")
-FUNCTIONS = ("advance", "finish")
+# What a run's numbers depend on: these modules of `lab`, these parts of `records`, and these libraries.
+MODULES = ("datasets", "nets", "dense", "train", "probes", "experiments/training")
 PARTS = (records.NetConfig, records.BlockPlan, records.plan_blocks)
 LIBRARIES = ("torch", "numpy", "scikit-learn")
 LAB = Path(__file__).parent / "lab"
@@ -111,32 +109,12 @@ def hash_code(folder: Path = LAB, libraries: Iterable[str] = LIBRARIES) -> str:
     found = hashlib.sha256()
     for name in MODULES:
         found.update((folder / f"{name}.py").read_bytes())
-    found.update(read_definitions((folder / "experiments.py").read_text(encoding="utf-8"), FUNCTIONS).encode())
     for part in PARTS:
         found.update(inspect.getsource(part).encode())
-    found.update(repr(DATASETS).encode())
+    found.update(repr((DATASETS, PROBE_EVERY)).encode())
     for name in libraries:
         found.update(f"{name} {importlib.metadata.version(name)}\n".encode())
     return found.hexdigest()
-
-
-def read_definitions(source: str, names: Iterable[str]) -> str:
-    """The source of these functions of a module, and of whatever else of the module they use, in its order."""
-    known = {name: node for node in ast.parse(source).body for name in list_names(node)}
-    todo, found = set(names), set()
-    while todo:
-        found.add(name := todo.pop())
-        todo |= {node.id for node in ast.walk(known[name]) if isinstance(node, ast.Name)} & known.keys() - found
-    nodes = {id(known[name]): known[name] for name in found}.values()
-    return "\n".join(ast.get_source_segment(source, node) for node in sorted(nodes, key=lambda node: node.lineno))
-
-
-def list_names(node: ast.stmt) -> list[str]:
-    """What a statement of a module defines."""
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return [node.name]
-    targets = node.targets if isinstance(node, ast.Assign) else []
-    return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
 
 
 def identify(race: RaceConfig, code: str) -> str:

@@ -14,7 +14,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from resnet_viz.cli import main
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments import training
+from resnet_viz.lab.experiments.operations import edit_state
 from resnet_viz.records import Change, Edit, Lane, NetConfig, Operation, RaceConfig, TrainConfig
 
 TRAIN_KEYS = {"config", "steps", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "parameters",
@@ -44,10 +45,10 @@ def test_same_options_give_the_same_bits_as_the_app(capsys: pytest.CaptureFixtur
     for output in outputs:
         output.pop("steps_per_second")
     assert outputs[0] == outputs[1]
-    state, frame = experiments.advance(experiments.make_state(Lane(NetConfig(depth=8, width=(32,), norm="batch")),
+    state, frame = training.advance(training.make_state(Lane(NetConfig(depth=8, width=(32,), norm="batch")),
                                                               "digits", 0), 70)
     assert outputs[0]["activation_gradient_norms"] == frame.gradient[-1].tolist()
-    assert outputs[0]["test_loss"] == experiments.finish(state)["test_loss"]
+    assert outputs[0]["test_loss"] == training.finish(state)["test_loss"]
 
 
 def test_a_race_with_changes_and_operations_is_trained_as_the_app_does(capsys, tmp_path: Path) -> None:
@@ -55,10 +56,10 @@ def test_a_race_with_changes_and_operations_is_trained_as_the_app_does(capsys, t
     lane = Lane(NetConfig(depth=8, width=(16,)), TrainConfig(batch_size=32))
     race = RaceConfig(steps=70, lanes=(lane,), changes=(Change(20, 0, "lr", 0.01), Change(60, 0, "skip", False)),
                       edits=(Edit(20, 0, Operation("zero-wb", 1)),))
-    state = experiments.advance(experiments.make_state(lane, "digits", 0), 20)[0]
-    state = experiments.edit_state(state, [Operation("zero-wb", 1)])
-    state = experiments.advance(state, 40, race.lane_at(0, 20))[0]
-    expected = experiments.finish(experiments.advance(state, 10, race.lane_at(0, 60))[0])
+    state = training.advance(training.make_state(lane, "digits", 0), 20)[0]
+    state = edit_state(state, [Operation("zero-wb", 1)])
+    state = training.advance(state, 40, race.lane_at(0, 20))[0]
+    expected = training.finish(training.advance(state, 10, race.lane_at(0, 60))[0])
     path = tmp_path / "race.json"
     path.write_text(race.to_json(), encoding="utf-8")
     result = run_json(capsys, "train", "--config", str(path))
@@ -71,12 +72,12 @@ def test_what_was_done_after_the_last_step_is_done(capsys, tmp_path: Path) -> No
     lane = Lane(NetConfig(depth=8, width=(16,)))
     race = RaceConfig(steps=12, lanes=(lane,), changes=(Change(12, 0, "skip", False),),
                       edits=(Edit(12, 0, Operation("zero-wb", 1)),))
-    state = experiments.advance(experiments.make_state(lane, "digits", 0), 12)[0]
-    state = experiments.edit_state(replace(state, lane=race.lane_at(0, 12)), [Operation("zero-wb", 1)])
+    state = training.advance(training.make_state(lane, "digits", 0), 12)[0]
+    state = edit_state(replace(state, lane=race.lane_at(0, 12)), [Operation("zero-wb", 1)])
     (tmp_path / "race.json").write_text(race.to_json(), encoding="utf-8")
     options = ["--config", str(tmp_path / "race.json")]
     result = run_json(capsys, "train", *options, "--save", str(tmp_path / "a"))
-    expected = experiments.finish(state)
+    expected = training.finish(state)
     assert {name: result[name] for name in expected} == expected
     run_json(capsys, "export", *options, "--what", "weights", "--output", str(tmp_path / "b"))
     a, b = load_file(tmp_path / "a"), load_file(tmp_path / "b")

@@ -14,7 +14,7 @@ import pytest
 import safetensors.numpy
 
 from resnet_viz import cli
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments import training
 from resnet_viz.records import Change, Edit, Lane, NetConfig, Operation, RaceConfig
 
 NET = NetConfig(depth=6, width=(12,))
@@ -48,9 +48,9 @@ def test_frames_are_the_runs(tmp_path, race_file) -> None:
     parquet = pyarrow.parquet.read_table(io.BytesIO(
         export(tmp_path, "--config", race_file, "--what", "frames", "--lane", "1", name="f.parquet")))
     assert csv.num_rows == 24 and parquet.num_rows == 12
-    state = experiments.make_state(RACE.lanes[1], "digits", 0)
-    state, a = experiments.advance(state, 5)
-    _, b = experiments.advance(state, 7, RACE.lane_at(1, 5))
+    state = training.make_state(RACE.lanes[1], "digits", 0)
+    state, a = training.advance(state, 5)
+    _, b = training.advance(state, 7, RACE.lane_at(1, 5))
     loss = np.concatenate([a.loss, b.loss])
     assert np.array_equal(np.array(parquet["loss"]), loss)
     assert np.array_equal(np.array(csv["loss"])[12:].astype(np.float32), loss)

@@ -13,7 +13,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from resnet_viz.cli import main
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments import training
+from resnet_viz.lab.experiments.operations import measure_operation
 from resnet_viz.records import Lane, NetConfig, Operation
 
 NET = ("--depth", "8", "--width", "16")
@@ -51,8 +52,8 @@ def test_operate_trains_first_and_prints_one_object(capsys):
     assert set(result) == {"config", "operation", "before", "after", "identity_gap", "is_identity"}
     assert set(result["before"]) == set(result["after"]) == ACCURACIES
     assert result["identity_gap"] == 0.0 and result["is_identity"] is True
-    state = experiments.make_state(Lane(NetConfig(depth=8, width=(16,))), "digits", 0)
-    expected = experiments.measure_operation(experiments.advance(state, 20)[0], [Operation("zero-wb", 1)])
+    state = training.make_state(Lane(NetConfig(depth=8, width=(16,))), "digits", 0)
+    expected = measure_operation(training.advance(state, 20)[0], [Operation("zero-wb", 1)])
     assert (result["before"], result["after"]) == (expected.before, expected.after)
 
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import yaml
 
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments import training
 from resnet_viz.store.runs import Store
 from resnet_viz.sweeps import METRICS, make_run
 from tests.postgres import Postgres
@@ -61,8 +61,8 @@ def test_the_services_commands_make_one_engine_with_one_database(scheduler: str,
     runs = json.loads(done.stdout)["runs"]
     for seed, run in enumerate(runs):
         race = make_run({"depth": 6, "steps": 10, "seed": seed})
-        state = experiments.advance(experiments.make_state(race.lanes[0], "digits", seed), 10)[0]
-        assert {name: run[name] for name in METRICS} == experiments.finish(state)
+        state = training.advance(training.make_state(race.lanes[0], "digits", seed), 10)[0]
+        assert {name: run[name] for name in METRICS} == training.finish(state)
     with Store(address) as store:
         assert store.count() == 4
     server = launch(RESNET_VIZ_SCHEDULER=scheduler, RESNET_VIZ_DATABASE=address)

@@ -13,9 +13,10 @@ from resnet_viz.figures.architecture import draw_architectures
 from resnet_viz.figures.block import draw_rows, draw_scatter, list_rows, measure_reach
 from resnet_viz.figures.equations import write_equations
 from resnet_viz.figures.examples import COLUMNS, ROWS, draw_examples
-from resnet_viz.lab import experiments
 from resnet_viz.lab.architecture import trace_architecture, trace_net
 from resnet_viz.lab.datasets import take_examples
+from resnet_viz.lab.experiments import training
+from resnet_viz.lab.experiments.blocks import open_block
 from resnet_viz.records import DATASETS, BlockView, DataShape, Lane, NetConfig, Operation
 
 
@@ -41,8 +42,8 @@ def test_points_are_told_apart_by_colour_and_shape(name: str) -> None:
 
 
 def open_small(net: NetConfig, **parts) -> BlockView:
-    state = experiments.advance(experiments.make_state(Lane(net), "digits", 0), 3)[0]
-    return experiments.open_block(state, **{"block": 1} | parts)
+    state = training.advance(training.make_state(Lane(net), "digits", 0), 3)[0]
+    return open_block(state, **{"block": 1} | parts)
 
 
 @pytest.mark.parametrize("norm", ["none", "batch"])

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from resnet_viz import sweeps
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "resnet_viz"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -35,14 +37,20 @@ LAZY = {("engine/tasks.py", "lab")}  # named on the server, imported on a worker
 ONLY_IN = {"torch": {"lab"}, "captum": {"lab"}, "sklearn": {"lab"}, "safetensors": {"lab"}, "streamlit": {"ui"},
            "distributed": {"engine"}, "dask": {"engine"}, "asyncio": {"engine", "ui"},
            "sqlalchemy": {"store"}, "alembic": {"store"}, "psycopg": {"store"}, "pyarrow": {"store", "export"}}
-# Middle modules of lab know the nets, not each other; `experiments` composes them.
+# Middle modules of lab know the nets, not each other; those of `experiments` compose them.
 LAB = {"datasets": set(), "nets": set(), "dense": {"nets"}, "train": {"nets", "dense"}, "probes": {"nets", "datasets"},
        "surgery": {"nets", "datasets"}, "weights": {"nets"}, "glass": {"nets"}, "dimensions": {"nets"},
        "architecture": {"nets"}, "credit": {"nets"}, "pretrained": {"nets"},
        "paths": {"nets"}, "shattering": {"nets"}, "landscape": {"nets"},
-       "experiments": {"datasets", "nets", "train", "probes", "surgery", "weights", "glass", "dimensions",
-                       "architecture", "paths", "shattering", "landscape",
-                       "credit", "pretrained"}}
+       "experiments/training": {"datasets", "nets", "train", "probes"},
+       "experiments/operations": {"datasets", "nets", "probes", "surgery", "experiments/training"},
+       "experiments/blocks": {"datasets", "nets", "glass", "dimensions", "experiments/training", "experiments/operations"},
+       "experiments/files": {"weights", "experiments/training"},
+       "experiments/why": {"datasets", "train", "paths", "shattering", "experiments/training"},
+       "experiments/planes": {"datasets", "nets", "landscape", "experiments/training"},
+       "experiments/attribution": {"datasets", "credit", "experiments/training", "experiments/operations",
+                                   "experiments/blocks"},
+       "experiments/pictures": {"train", "credit", "pretrained", "experiments/attribution"}}
 
 
 # The files of records, each of which may know those before it.
@@ -78,11 +86,29 @@ def test_imports_run_one_way(path: Path) -> None:
 
 
 def test_lab_modules_do_not_know_each_other() -> None:
-    for path in (PACKAGE / "lab").glob("*.py"):
-        if path.stem == "__init__":
-            continue
-        known = {name.split(".")[2] for name in find_imports(path) if name.startswith("resnet_viz.lab.")}
-        assert known <= LAB[path.stem], f"{path.name} imports {known - LAB[path.stem]}"
+    modules = {path.relative_to(PACKAGE / "lab").with_suffix("").as_posix(): path
+               for path in (PACKAGE / "lab").rglob("*.py") if path.stem != "__init__"}
+    assert modules.keys() == LAB.keys()
+    for module, path in modules.items():
+        imported = {name.removeprefix("resnet_viz.lab.").replace(".", "/") for name in find_imports(path)}
+        known = {other for other in modules if any(f"{name}/".startswith(f"{other}/") for name in imported)}
+        assert known <= LAB[module], f"{module} imports {known - LAB[module]}"
+
+
+def test_a_run_is_known_by_all_the_code_that_makes_its_numbers() -> None:
+    """What is hashed imports nothing else of `lab`; nor what takes long to import, as each worker begins with it."""
+    for module in sweeps.MODULES:
+        assert LAB[module] <= set(sweeps.MODULES), f"{module} imports {LAB[module] - set(sweeps.MODULES)}"
+        assert not find_imports(PACKAGE / "lab" / f"{module}.py") & {"captum", "captum.attr", "torchvision"}, module
+
+
+def test_what_is_asked_of_the_lab_by_name_is_there() -> None:
+    for path in [*(PACKAGE / "engine").rglob("*.py"), *(PACKAGE / "ui").rglob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r'(?:(?:Call|\.run|\.demonstrate)\(|tasks\.\w+, |(?="experiments\.))"([\w.]+)"', text):
+            module, _, function = name.rpartition(".")
+            source = PACKAGE / "lab" / f"{module.replace('.', '/')}.py"
+            assert source.exists() and f"\ndef {function}(" in source.read_text(encoding="utf-8"), f"{path.name}: {name}"
 
 
 def test_records_import_one_way() -> None:

@@ -27,7 +27,6 @@ from resnet_viz.sweeps import (
     make_run,
     make_sweep,
     predict_seconds,
-    read_definitions,
     read_settings,
     write_settings,
 )
@@ -127,21 +126,12 @@ def test_the_code_is_what_determines_the_numbers_and_nothing_else(tmp_path: Path
     shutil.copytree(sweeps.LAB, tmp_path, dirs_exist_ok=True)
     before = hash_code(tmp_path)
     assert before == hash_code() and before != hash_code(libraries=("numpy",))
-    (tmp_path / "surgery.py").write_text("")
-    experiments = tmp_path / "experiments.py"
-    source = experiments.read_text()
-    experiments.write_text(source + "\n\ndef measure_more() -> float:\n    return 1.0\n")
-    assert hash_code(tmp_path) == before
-    experiments.write_text(source.replace("PROBE_EVERY = ", "PROBE_EVERY = 1 + "))
-    assert hash_code(tmp_path) != before
-    experiments.write_text(source)
-    (tmp_path / "train.py").write_text((tmp_path / "train.py").read_text() + "\n")
-    assert hash_code(tmp_path) != before
-
-
-def test_definitions_bring_what_they_use() -> None:
-    source = "A = 1\nB = 2\ndef used(): return A\ndef top(): return used() + max(1, 2)\ndef other(): return B\n"
-    assert read_definitions(source, ["top"]) == "A = 1\ndef used(): return A\ndef top(): return used() + max(1, 2)"
+    for path in tmp_path.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        path.write_text(source + "\n\ndef measure_more() -> float:\n    return 1.0\n", encoding="utf-8")
+        determines = path.relative_to(tmp_path).with_suffix("").as_posix() in sweeps.MODULES
+        assert (hash_code(tmp_path) != before) == determines, path
+        path.write_text(source, encoding="utf-8")
 
 
 # ---------------------------------------------------------------------------------------------------- what is refused

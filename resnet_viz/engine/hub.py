@@ -121,13 +121,13 @@ class Hub:
         return race
 
     async def run(self, name: str, state: State, *arguments: Any) -> Any:
-        """One of the functions of `experiments` on a state, ahead of what trains."""
+        """What a function of `lab` says of a state, ahead of what trains. The name: see `tasks.find_function`."""
         client = self.cluster.client
         pair = client.submit(tasks.restore, state, pure=False, priority=1)
         return await client.submit(tasks.experiment, name, pair, *arguments, pure=False, priority=1)
 
     async def demonstrate(self, name: str, *arguments: Any) -> Any:
-        """One of the functions of `experiments` that need no net."""
+        """What a function of `lab` says that needs no state, ahead of what trains."""
         return await self.cluster.client.submit(tasks.demonstrate, name, *arguments, pure=False, priority=1)
 
     async def start(self, key: Hashable, calls: list[Call]) -> Job:
@@ -135,7 +135,7 @@ class Hub:
         return self._start(key, lambda: Job(self.cluster, calls))
 
     async def trace(self, key: Hashable, race: Race, steps: list[int], directions: int | str) -> Job:
-        """The lanes' trajectories, as a job whose results are those of `experiments.project_trajectory`: see `Trace`."""
+        """The lanes' trajectories, as a job whose results are those of `project_trajectory`: see `Trace`."""
         return self._start(key, lambda: Trace(self.cluster, race, steps, directions))
 
     async def replay(self, config: RaceConfig, steps: int) -> Job:

@@ -25,7 +25,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One measurement: `name` of a function of `experiments` that takes a state first; none where `state` is None."""
+    """One measurement: the `name` of a function in `lab`, as `tasks.find_function` takes it, and its arguments.
+
+    The function takes `state` first, if that is not None.
+    """
 
     name: str
     state: State | None

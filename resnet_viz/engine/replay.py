@@ -52,6 +52,6 @@ class Replay(Job):
             size = min(MAX_SLICE, max(1, round(SLICE_SECONDS * len(frames[-1]) / max(frames[-1].seconds, 1e-6))))
         if not frames[-1].diverged:
             pair = self.race._advance(lane, pair, step, 0)  # what was changed and edited after the last step
-        ends = submit(tasks.experiment, "finish", pair, pure=False)
-        weights = submit(tasks.save_weights, pair, pure=False)
+        ends = submit(tasks.experiment, "experiments.training.finish", pair, pure=False)
+        weights = submit(tasks.experiment, "experiments.files.save_weights", pair, pure=False)
         self.results[lane] = LaneReplay(frames, await ends, await weights)

@@ -85,3 +85,9 @@ def measure_accuracy(module: Net, x: Tensor, y: Tensor) -> tuple[float, float]:
 def measure_held_out(module: Net, data: Data) -> tuple[float, float]:
     """Loss and accuracy on the held-out part."""
     return measure_accuracy(module, data.test_x, data.test_y)
+
+
+def measure_whole(module: Net, data: Data) -> dict[str, float]:
+    """Loss and accuracy on the whole training part and on the held-out part, by name."""
+    train, test = measure_accuracy(module, data.x, data.y), measure_held_out(module, data)
+    return dict(zip(("train_loss", "train_accuracy", "test_loss", "test_accuracy"), train + test, strict=True))

@@ -1,4 +1,4 @@
-"""Training: one step after another, and the state that makes it a pure function. It knows nothing of measuring."""
+"""Training: one step after another, from a state and to one. It knows nothing of measuring."""
 
 from __future__ import annotations
 
@@ -144,12 +144,3 @@ def flatten(tensors: list[Tensor]) -> np.ndarray:
 def get_trainer(lane: Lane, dataset: str) -> Trainer:
     """The trainer of a lane's configuration, kept from slice to slice. Its contents are always loaded afresh."""
     return Trainer(lane, dataset)
-
-
-def make_state(lane: Lane, dataset: str, seed: int) -> State:
-    """The state before the first step."""
-    module: Net = build_net(lane.net, DATASETS[dataset], seed)
-    weights = flatten(list(module.parameters()))
-    buffers = flatten([b for b in module.buffers() if b.is_floating_point()])
-    moments = np.zeros((len(MOMENTS[lane.train.optimizer]), len(weights)), np.float32)
-    return State(lane, dataset, seed, 0, weights, buffers, moments)

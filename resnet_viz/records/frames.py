@@ -10,6 +10,8 @@ import numpy as np
 from resnet_viz.records.races import Lane
 from resnet_viz.records.reading import make_jsonable
 
+PROBE_EVERY = 10  # steps; the held-out set costs as much as a training step, so not at each
+
 
 @dataclass(frozen=True, eq=False)
 class State:
@@ -42,10 +44,10 @@ class Frame:
     Of each step, on its training batch and before its update: `loss` (n,), `accuracy` (n,), and `gradient` (n, L) the
     norm ‖∂L/∂a[l]‖₂ per sample (root mean square over the batch) of every hidden activation, input to output.
 
-    At the steps `probe_step` (m,), of the state that the step starts from: `test_loss`, `test_accuracy` (m,) on the
-    held-out set; on the step's batch `weight_gradient` (m, depth) ‖∂L/∂W‖/‖W‖ of each layer, and per block `ratio`,
-    `share`, `cosine` (m, K): ‖F‖/‖s‖, ‖s‖/(‖s‖+‖F‖) and the cosine of a[l] and a[l+2], averaged over the samples, and
-    `weight_norm` (m, K): the Frobenius norm ‖W[l+2]‖.
+    At the steps `probe_step` (m,), every PROBE_EVERY, of the state that the step starts from: `test_loss` and
+    `test_accuracy` (m,) on the held-out set; on the step's batch `weight_gradient` (m, depth) ‖∂L/∂W‖/‖W‖ of each layer,
+    and per block `ratio`, `share`, `cosine` (m, K): ‖F‖/‖s‖, ‖s‖/(‖s‖+‖F‖) and the cosine of a[l] and a[l+2], averaged
+    over the samples, and `weight_norm` (m, K): the Frobenius norm ‖W[l+2]‖.
     NaN where there is nothing to measure: ratio and share where there is no shortcut, the cosine where dimensions
     differ.
 

@@ -74,12 +74,12 @@ def decode(name: str, _upload: UploadedFile) -> np.ndarray:
     """A picture as the nets see it, decoded on a worker; `name` is its hash. Raises `ConfigError`."""
     if _upload.size > MAX_PICTURE * 2**20:  # the browser holds such a file back, but need not
         raise ConfigError("picture", _upload.name, N_("a file of {high} MB at most"), high=MAX_PICTURE)
-    return hub.call(hub.demonstrate("decode_picture", _upload.getvalue(), _upload.name))
+    return hub.call(hub.demonstrate("pretrained.decode_picture", _upload.getvalue(), _upload.name))
 
 
 @st.cache_data(show_spinner=False)
 def list_classes() -> tuple[str, ...]:
-    return hub.call(hub.demonstrate("list_picture_classes"))
+    return hub.call(hub.demonstrate("pretrained.list_classes"))
 
 
 # ---------------------------------------------------------------------------------------------------- weights
@@ -141,7 +141,7 @@ def show_download(name: str) -> str | None:
 
 def start_download(key: Hashable, name: str, note: Path) -> None:
     note.write_text("")
-    hub.call(hub.start(key, [Call("fetch_weights", name, (str(note),))]))
+    hub.call(hub.start(key, [Call("pretrained.fetch_weights", name, (str(note),))]))
 
 
 @st.fragment(run_every=POLL)
@@ -187,9 +187,10 @@ def show_picture(picture: np.ndarray, weights: str, label: str) -> None:
     key = ("brought", asked.picture_net, weights, sha256(picture.tobytes()).hexdigest(), asked.picture_map,
            asked.picture_stage if asked.picture_map == "grad-cam" else None, asked.picture_method, asked.picture_target)
     common = (asked.picture_net, weights, label)
-    calls = [Call("measure_brought_picture", picture, (*common, asked.picture_map, asked.picture_target, STEPS, WINDOW,
-                                                       asked.picture_stage)),
-             Call("measure_brought_blocks", picture, (*common, asked.picture_method, asked.picture_target, STEPS))]
+    calls = [Call("experiments.pictures.measure_brought_picture", picture,
+                  (*common, asked.picture_map, asked.picture_target, STEPS, WINDOW, asked.picture_stage)),
+             Call("experiments.pictures.measure_brought_blocks", picture,
+                  (*common, asked.picture_method, asked.picture_target, STEPS))]
     job = hub.jobs.get(key)
     if job is None or job.state in ("cancelled", "failed"):
         st.button(_("Look at the picture"), key=KEY + "look", icon=":material/visibility:", type="primary",

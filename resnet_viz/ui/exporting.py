@@ -154,8 +154,8 @@ def save_weights(taken: Taken, lane: int) -> bytes:
     state = taken.states()[lane]
     operations = [item for item in taken.operations_of(lane) if item.kind in WEIGHT_OPERATIONS]
     if operations:
-        state = hub.call(hub.run("edit_state", state, operations))
-    return hub.call(hub.run("save_weights", state, state.settings))
+        state = hub.call(hub.run("experiments.operations.edit_state", state, operations))
+    return hub.call(hub.run("experiments.files.save_weights", state))
 
 
 def make_frames(taken: Taken, replays: Sequence[LaneReplay]) -> Any:
@@ -168,7 +168,7 @@ def write_report(taken: Taken, replays: Sequence[LaneReplay]) -> str:
         operations, result = taken.operations_of(i), None
         if operations and taken.states is not None:
             arguments = (operations, taken.recompute and taken.config.lanes[i].net.norm == "batch")
-            result = hub.call(hub.run("measure_operation", taken.states()[i], *arguments))
+            result = hub.call(hub.run("experiments.operations.measure_operation", taken.states()[i], *arguments))
         lanes.append(LaneReport(name, join_frames(replay.frames), replay.ends, operations, taken.recompute, result))
     return make_report(replace(taken.config.until(taken.steps), steps=taken.steps), lanes, taken.steps,
                        label_fields() | label_options())

@@ -40,7 +40,7 @@ def show_map(subject: Subject, view: BlockView) -> None:
             choose(st.segmented_control, _("Stage"), "stage", stages, required=True)
     arguments = (asked.map, asked.source, asked.target, asked.baseline, asked.credit_steps, asked.window, asked.stage)
     key = subject.key("map", *arguments)
-    calls = [Call("measure_input_credit", state, arguments) for state in subject.states]
+    calls = [Call("experiments.attribution.measure_input_credit", state, arguments) for state in subject.states]
     measure_soon(key, calls)
     offer_again(key, KEY + "map.again", calls)
     follow_job(key, KEY + "map", lambda job: show_found(subject, view, job))

@@ -84,7 +84,7 @@ def start_look(race: Race) -> None:
     except TimeoutError:
         st.session_state["dimensions.busy"] = True
         return
-    hub.call(hub.start(key, [Call("measure_projections", states[i]) for states in taken for i in lanes]))
+    hub.call(hub.start(key, [Call("experiments.blocks.measure_projections", states[i]) for states in taken for i in lanes]))
     st.session_state["dimensions.look"] = race.id, key, steps
 
 

@@ -35,8 +35,8 @@ def start_removal(race: Race) -> None:
     step = race.step
     states = hub.call(race.take_states(step))
     key = ("removal", replace(race.config.until(step), steps=1), step)
-    calls = [Call("finish", state) for state in states]
-    calls += [Call("measure_each_block", state, ("lesion",)) for state in states]
+    calls = [Call("experiments.training.finish", state) for state in states]
+    calls += [Call("experiments.operations.measure_each_block", state, ("lesion",)) for state in states]
     hub.call(hub.start(key, calls))
     st.session_state["removal"] = race.id, step, key
 

@@ -64,8 +64,8 @@ def show_blocks(subject: Subject) -> None:
 def make_call(what: str, state: object, sample: object, options: tuple) -> Call:
     baseline, target, steps = options
     if what == "ablation":
-        return Call("measure_ablation", state, (sample, target))
-    return Call("measure_credit", state, (what, baseline, sample, target, steps))
+        return Call("experiments.attribution.measure_ablation", state, (sample, target))
+    return Call("experiments.attribution.measure_credit", state, (what, baseline, sample, target, steps))
 
 
 def show_questions(subject: Subject) -> None:

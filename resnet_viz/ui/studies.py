@@ -101,8 +101,9 @@ def show_each_block(subject: Subject) -> None:
     parts = {"test_accuracy": _("Held-out set"), "train_accuracy": _("Training set")}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button(_("Each block alone"), key="each", icon=":material/bar_chart:"):
-            calls = [Call("measure_operation", subject.states[i], ((), anew)) for _name, i, anew in variants]
-            calls += [Call("measure_operation", subject.states[i], ((Operation(kind, k),), anew))
+            calls = [Call("experiments.operations.measure_operation", subject.states[i], ((), anew))
+                     for _name, i, anew in variants]
+            calls += [Call("experiments.operations.measure_operation", subject.states[i], ((Operation(kind, k),), anew))
                       for _name, i, anew in variants for k in list_targets(kind, subject.net(i))]
             hub.call(hub.start(key, calls))
         keep("part", st.segmented_control, _("Accuracy"), PARTS, format_func=parts.get, required=True,
@@ -150,8 +151,9 @@ def show_cumulative(subject: Subject) -> None:
     kind, draws, seed = get_choice("study"), get_choice("draws"), get_choice("draw_seed")
     key = subject.key("cumulative", kind, draws, seed)
     if st.button(_("Several blocks at random"), key="several", icon=":material/shuffle:"):
-        hub.call(hub.start(key, [Call("measure_cumulative", subject.states[i], (kind, 1, seed + draw, anew))
-                                 for _name, i, anew in list_variants(subject) for draw in range(draws)]))
+        hub.call(hub.start(key, [
+            Call("experiments.operations.measure_cumulative", subject.states[i], (kind, 1, seed + draw, anew))
+            for _name, i, anew in list_variants(subject) for draw in range(draws)]))
     follow_job(key, "several", lambda job: show_curves(subject, job, draws))
 
 
@@ -179,11 +181,11 @@ def show_skip_toggle(subject: Subject) -> None:
     st.header(_("Switch all skip connections of a trained net"), anchor=False)
     calls, bars = [], []
     for i, (name, state) in enumerate(zip(subject.names, subject.states, strict=True)):
-        calls.append(Call("finish", state))
+        calls.append(Call("experiments.training.finish", state))
         bars.append((_("{net}, as trained").format(net=name), i))
         if state.lane.net.shortcut != "none":
             residual = state.lane.net.residual
-            calls.append(Call("finish", replace(state, lane=state.lane.changed("skip", not residual))))
+            calls.append(Call("experiments.training.finish", replace(state, lane=state.lane.changed("skip", not residual))))
             bars.append(((_("{net}, its shortcuts cut") if residual else _("{net}, shortcuts added")).format(net=name), i))
     results = hub.call(hub.measure(subject.key("skips"), calls))
     scores = {label: (i, result["test_accuracy"]) for (label, i), result in zip(bars, results, strict=True)}

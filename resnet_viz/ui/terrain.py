@@ -184,7 +184,7 @@ def start_level(subject: Subject, plane: Plane, side: int) -> Job:
         for state, directions in zip(subject.states, plane.directions, strict=True):
             arguments = (directions, ticks[columns].tolist(), ticks[rows].tolist(), get_choice("part"),
                          find_statistics(subject))
-            calls.append(Call("measure_landscape_rows", state, arguments))
+            calls.append(Call("experiments.planes.measure_landscape_rows", state, arguments))
     return hub.call(hub.start(make_level_key(subject, plane, side), calls))
 
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from resnet_viz.engine.hub import Hub
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments import training
 from resnet_viz.records import ConfigError, RaceConfig
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def test_existing_scheduler_is_used_and_left_running(tmp_path: Path, monkeypatch
         monkeypatch.setenv("RESNET_VIZ_SCHEDULER", wait_for_address(address_file))
         race = asyncio.run(run_race(RaceConfig(steps=60)))
         for i, run in enumerate(race.lanes):
-            _, frame = experiments.advance(experiments.make_state(race.config.lanes[i], "digits", 0), 60)
+            _, frame = training.advance(training.make_state(race.config.lanes[i], "digits", 0), 60)
             assert [point[1] for point in run.series.points] == frame.loss.tolist()
         assert all(process.poll() is None for process in processes)
     finally:

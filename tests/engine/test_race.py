@@ -15,7 +15,8 @@ from resnet_viz.engine import race as race_module
 from resnet_viz.engine.hub import BusyError, Hub
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.engine.race import Race
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments import training
+from resnet_viz.lab.experiments.operations import edit_state, measure_operation
 from resnet_viz.records import ConfigError, Edit, Lane, NetConfig, Operation, RaceConfig, TrainConfig
 
 STEPS = 300
@@ -45,10 +46,10 @@ def run_headless(config: RaceConfig) -> list[tuple]:
     """Per lane the final state, loss and gradient of every step, trained in this process in one slice per change."""
     result = []
     for i, lane in enumerate(config.lanes):
-        state, losses = experiments.make_state(lane, config.dataset, config.seed), []
+        state, losses = training.make_state(lane, config.dataset, config.seed), []
         for stop in sorted({stop for stop in config.stops_after(0) if stop < config.steps} | {config.steps}):
-            state = experiments.edit_state(state, config.edits_at(i, state.step))
-            state, frame = experiments.advance(state, stop - state.step, config.lane_at(i, state.step))
+            state = edit_state(state, config.edits_at(i, state.step))
+            state, frame = training.advance(state, stop - state.step, config.lane_at(i, state.step))
             losses += frame.loss.tolist()
         result.append((state, losses))
     return result
@@ -132,7 +133,7 @@ def test_states_of_any_step_are_those_the_race_had(engine: Hub) -> None:
     for step in (0, 33, 50, 77, 100):
         config = replace(race.config, steps=max(step, 1), changes=tuple(c for c in race.config.changes if c.step < step))
         for i, state in enumerate(engine.call(race.take_states(step))):
-            expected = experiments.make_state(config.lanes[i], config.dataset, config.seed) if step == 0 else None
+            expected = training.make_state(config.lanes[i], config.dataset, config.seed) if step == 0 else None
             expected = expected or run_headless(config)[i][0]
             assert state.step == step and np.array_equal(state.weights, expected.weights)
             assert state.lane == race.config.lane_at(i, step)
@@ -141,12 +142,13 @@ def test_states_of_any_step_are_those_the_race_had(engine: Hub) -> None:
 def test_measurements_of_one_key_are_made_once_and_can_be_cancelled(engine: Hub) -> None:
     race = run(engine, make_race(engine, RaceConfig(steps=10)), 5)
     states = engine.call(race.take_states(5))
-    calls = [Call("measure_operation", state, ([Operation("zero-wb", k)],)) for state in states for k in range(4)]
+    calls = [Call("experiments.operations.measure_operation", state, ([Operation("zero-wb", k)],))
+             for state in states for k in range(4)]
     job = engine.call(engine.start("key", calls))
     assert engine.call(engine.start("key", calls)) is job
     finish_job(job)
     assert job.state == "done" and job.done == len(calls)
-    alone = experiments.measure_operation(states[1], [Operation("zero-wb", 2)])
+    alone = measure_operation(states[1], [Operation("zero-wb", 2)])
     assert job.results[6].after == alone.after
     stopped = engine.call(engine.start("other", calls * 40))
     engine.loop.call_soon_threadsafe(stopped.cancel)
@@ -157,11 +159,12 @@ def test_measurements_of_one_key_are_made_once_and_can_be_cancelled(engine: Hub)
 
 def test_a_measurement_that_cannot_be_made_is_told(engine: Hub) -> None:
     state = engine.call(make_race(engine, RaceConfig(steps=10)).take_states(0))[0]
-    job = engine.call(engine.start("bad", [Call("measure_operation", state, ([Operation("zero-wb", 500)],))]))
+    bad = Call("experiments.operations.measure_operation", state, ([Operation("zero-wb", 500)],))
+    job = engine.call(engine.start("bad", [bad]))
     finish_job(job)
     assert job.state == "failed" and isinstance(job.error, ConfigError) and job.error.field == "block"
     with pytest.raises(ConfigError, match="500"):
-        engine.call(engine.run("measure_operation", state, [Operation("zero-wb", 500)]))
+        engine.call(engine.run("experiments.operations.measure_operation", state, [Operation("zero-wb", 500)]))
 
 
 def finish_job(job: Job) -> None:

@@ -14,7 +14,7 @@ from resnet_viz.engine import sweep as sweep_module
 from resnet_viz.engine import tasks
 from resnet_viz.engine.hub import MAX_SWEEPS, BusySweepsError, Hub
 from resnet_viz.engine.sweep import RunFailedError, Sweep, find_code, measure_pace
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments import training
 from resnet_viz.records import ConfigError, Lane, RaceConfig
 from resnet_viz.store.runs import Store, StoreError
 from resnet_viz.sweeps import METRICS, SweepConfig, hash_code, identify, make_sweep
@@ -56,8 +56,8 @@ def wait_until(condition: Callable[[], bool], seconds: float = 400) -> None:
 
 def finish_headless(race: RaceConfig) -> dict[str, float]:
     """What a run comes to, trained in this process in one slice."""
-    state = experiments.make_state(race.lanes[0], race.dataset, race.seed)
-    return experiments.finish(experiments.advance(state, race.steps)[0])
+    state = training.make_state(race.lanes[0], race.dataset, race.seed)
+    return training.finish(training.advance(state, race.steps)[0])
 
 
 def assert_same(sweep: Sweep) -> None:
@@ -167,9 +167,9 @@ def test_what_diverged_is_stored_and_reused(lab: Hub) -> None:
     config = make_sweep(SMALL | {"lr": 100.0, "init": "he"}, {})
     first, second = run(lab, config).runs[0], run(lab, config).runs[0]
     assert first.state == second.state == "diverged" and second.reused
-    state, frame = experiments.advance(experiments.make_state(first.run.race.lanes[0], "digits", 0), 20)
+    state, frame = training.advance(training.make_state(first.run.race.lanes[0], "digits", 0), 20)
     assert frame.diverged and first.result.taken == state.step < 20
-    assert first.result.train_loss == experiments.finish(state)["train_loss"]
+    assert first.result.train_loss == training.finish(state)["train_loss"]
 
 
 def test_a_store_that_fails_in_the_middle_costs_no_numbers(lab: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +260,7 @@ def test_a_race_goes_on_while_a_sweep_runs_and_the_sweep_too(lab: Hub) -> None:
     wait_until(lambda: race.state == "finished")
     assert sweep.state == "running" and sum(each.step for each in sweep.runs) > taken
     for i, lane in enumerate(config.lanes):
-        frame = experiments.advance(experiments.make_state(lane, "digits", 0), 80)[1]
+        frame = training.advance(training.make_state(lane, "digits", 0), 80)[1]
         assert [point[1] for point in race.lanes[i].series.points] == frame.loss.tolist()
     wait(lab, lab.drop(race))
 

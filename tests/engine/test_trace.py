@@ -10,8 +10,10 @@ import pytest
 
 from resnet_viz.engine.hub import Hub
 from resnet_viz.engine.jobs import Call
-from resnet_viz.lab import experiments
-from resnet_viz.records import Change, Edit, Lane, NetConfig, Operation, RaceConfig
+from resnet_viz.lab.experiments import training
+from resnet_viz.lab.experiments.operations import edit_state
+from resnet_viz.lab.experiments.planes import make_directions, measure_landscape_rows, project_trajectory
+from resnet_viz.records import Change, Edit, Lane, NetConfig, Operation, RaceConfig, State
 
 NET = NetConfig(depth=8, width=(16,))
 STEPS = [0, 7, 20, 31]
@@ -24,12 +26,12 @@ def run(engine: Hub, work: Coroutine):
     return asyncio.run_coroutine_threadsafe(work, engine.loop).result(120)
 
 
-def train(lane: int, until: int) -> experiments.State:
+def train(lane: int, until: int) -> State:
     """As `race.take_states`: with the changes and operations before `until` and at it."""
-    state = experiments.make_state(CONFIG.lanes[lane], CONFIG.dataset, CONFIG.seed)
+    state = training.make_state(CONFIG.lanes[lane], CONFIG.dataset, CONFIG.seed)
     for stop in [*(stop for stop in CONFIG.stops_after(0) if stop < until), until]:
-        state = experiments.edit_state(state, CONFIG.edits_at(lane, state.step))
-        state, _ = experiments.advance(state, stop - state.step, CONFIG.lane_at(lane, state.step))
+        state = edit_state(state, CONFIG.edits_at(lane, state.step))
+        state, _ = training.advance(state, stop - state.step, CONFIG.lane_at(lane, state.step))
     return state
 
 
@@ -42,8 +44,8 @@ def test_trajectory_is_that_of_headless_training(engine: Hub, directions: int | 
 
     for lane, found in enumerate(run(engine, trace())):
         states = [train(lane, step) for step in STEPS]
-        states[-1] = experiments.edit_state(states[-1], CONFIG.edits_at(lane, STEPS[-1]))
-        expected = experiments.project_trajectory(states, directions)
+        states[-1] = edit_state(states[-1], CONFIG.edits_at(lane, STEPS[-1]))
+        expected = project_trajectory(states, directions)
         assert np.allclose(found.points, expected.points, rtol=1e-12) and not found.points[-1].any()
         assert found.explained == pytest.approx(expected.explained)
         assert np.allclose(found.directions, expected.directions, atol=1e-6) and found.directions.dtype == np.float32
@@ -65,10 +67,10 @@ def test_a_cancelled_trace_stops_and_can_be_had_again(engine: Hub) -> None:
 
 def test_large_arguments_of_many_calls_are_sent_once(engine: Hub) -> None:
     """And what comes back is what the function says."""
-    state = experiments.advance(experiments.make_state(Lane(NetConfig(depth=20)), "digits", 0), 2)[0]
-    directions = experiments.make_directions(state, 0)
+    state = training.advance(training.make_state(Lane(NetConfig(depth=20)), "digits", 0), 2)[0]
+    directions = make_directions(state, 0)
     ticks = [-0.5, 0.0, 0.5]
-    calls = [Call("measure_landscape_rows", state, (directions, ticks, [y], "test")) for y in ticks]
+    calls = [Call("experiments.planes.measure_landscape_rows", state, (directions, ticks, [y], "test")) for y in ticks]
 
     async def measure() -> tuple[list, int]:
         job = await engine.start("large", calls)
@@ -79,4 +81,4 @@ def test_large_arguments_of_many_calls_are_sent_once(engine: Hub) -> None:
 
     rows, placed = run(engine, measure())
     assert placed == 2
-    assert np.allclose(np.concatenate(rows), experiments.measure_landscape_rows(state, 0, ticks, ticks, "test"))
+    assert np.allclose(np.concatenate(rows), measure_landscape_rows(state, 0, ticks, ticks, "test"))

@@ -14,7 +14,7 @@ from resnet_viz.export.frames import join_frames
 from resnet_viz.export.report import LaneReport, make_report
 from resnet_viz.export.script import make_script
 from resnet_viz.figures.report import draw_blocks, draw_gradients, draw_heat, draw_learning, thin
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments import training
 from resnet_viz.records import (
     Change,
     Edit,
@@ -37,11 +37,11 @@ RACE = RaceConfig(steps=STEPS, lanes=(Lane(replace(NET, skip=False)), Lane(NET))
 def lanes() -> list[LaneReport]:
     found = []
     for i, name in enumerate(("plain <script>", "residual")):
-        state, frames = experiments.make_state(RACE.lanes[i], RACE.dataset, RACE.seed), []
+        state, frames = training.make_state(RACE.lanes[i], RACE.dataset, RACE.seed), []
         for stop in (9, STEPS):
-            state, frame = experiments.advance(state, stop - state.step, RACE.lane_at(i, state.step))
+            state, frame = training.advance(state, stop - state.step, RACE.lane_at(i, state.step))
             frames.append(frame)
-        found.append(LaneReport(name, join_frames(frames), experiments.finish(state)))
+        found.append(LaneReport(name, join_frames(frames), training.finish(state)))
     return found
 
 
@@ -82,8 +82,8 @@ def test_the_page_is_whole_and_in_the_readers_language(lanes: list[LaneReport], 
 
 def report_on(race: RaceConfig) -> str:
     """A report on the first steps of a race, whatever was done in it."""
-    frames = [experiments.advance(experiments.make_state(lane, race.dataset, race.seed), 3) for lane in race.lanes]
-    lanes = [LaneReport(f"net {i}", frame, experiments.finish(state)) for i, (state, frame) in enumerate(frames)]
+    frames = [training.advance(training.make_state(lane, race.dataset, race.seed), 3) for lane in race.lanes]
+    lanes = [LaneReport(f"net {i}", frame, training.finish(state)) for i, (state, frame) in enumerate(frames)]
     return make_report(race, lanes, 3)
 
 
@@ -132,6 +132,6 @@ def test_long_curves_are_means_of_neighbours() -> None:
 
 def test_a_run_that_diverged_at_once_has_a_report() -> None:
     race = RaceConfig(steps=3, lanes=(Lane(NetConfig(depth=4, width=(4,))),))
-    state, frame = experiments.advance(experiments.make_state(race.lanes[0], "digits", 0), 0)
-    page = make_report(race, [LaneReport("net", frame, experiments.finish(state))], 0)
+    state, frame = training.advance(training.make_state(race.lanes[0], "digits", 0), 0)
+    page = make_report(race, [LaneReport("net", frame, training.finish(state))], 0)
     assert "<figure>" not in page and "net" in page

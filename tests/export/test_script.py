@@ -16,7 +16,8 @@ import pytest
 from resnet_viz.export.script import MAX_LINES, make_script, write_script
 from resnet_viz.export.script.layout import MAX_WIDTH, lay_out
 from resnet_viz.export.script.run import Run
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments import training
+from resnet_viz.lab.experiments.operations import edit_state, measure_operation
 from resnet_viz.records import Change, ConfigError, Edit, Lane, NetConfig, Operation, RaceConfig, TrainConfig
 from resnet_viz.text import use_language
 
@@ -124,23 +125,23 @@ def follow(case: Case) -> tuple[list[list[float]], list[dict], int | None]:
 
     it diverged."""
     race, i, rows = case.race, case.lane, []
-    state = experiments.make_state(race.lanes[i], race.dataset, race.seed)
+    state = training.make_state(race.lanes[i], race.dataset, race.seed)
     while True:
-        state = experiments.edit_state(state, race.edits_at(i, state.step))
+        state = edit_state(state, race.edits_at(i, state.step))
         if state.step == race.steps:
             break
         stop = min([race.steps, *race.stops_after(state.step)])
-        state, frame = experiments.advance(state, stop - state.step, race.lane_at(i, state.step))
+        state, frame = training.advance(state, stop - state.step, race.lane_at(i, state.step))
         tests = {step: list(pair) for step, *pair in zip(frame.probe_step.tolist(), frame.test_loss.tolist(),
                                                          frame.test_accuracy.tolist(), strict=True)}
         rows += [[step, loss, accuracy, *tests.get(step, [])] for step, loss, accuracy in zip(
             itertools.count(frame.first), frame.loss.tolist(), frame.accuracy.tolist(), strict=False)]
         if frame.diverged:
-            return rows, [experiments.finish(state)], state.step
-    state = experiments.advance(state, 0, race.lane_at(i, state.step))[0]
-    ends = [experiments.finish(state)]
+            return rows, [training.finish(state)], state.step
+    state = training.advance(state, 0, race.lane_at(i, state.step))[0]
+    ends = [training.finish(state)]
     if case.operations:
-        ends += [experiments.measure_operation(state, case.operations, case.recompute).after]
+        ends += [measure_operation(state, case.operations, case.recompute).after]
     return rows, ends, None
 
 

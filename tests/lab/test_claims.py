@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from resnet_viz.lab.experiments import advance, finish, make_state, measure
+from resnet_viz.lab.experiments.training import advance, finish, make_state, measure
 from resnet_viz.records import Lane, NetConfig, RaceConfig, TrainConfig, count_parameters
 
 pytestmark = pytest.mark.slow

@@ -13,15 +13,9 @@ from captum.attr import LayerConductance
 
 from resnet_viz.lab import credit
 from resnet_viz.lab.datasets import load_data
-from resnet_viz.lab.experiments import (
-    _load,
-    advance,
-    make_state,
-    measure_ablation,
-    measure_credit,
-    measure_input_credit,
-    measure_operation,
-)
+from resnet_viz.lab.experiments.attribution import measure_ablation, measure_credit, measure_input_credit
+from resnet_viz.lab.experiments.operations import measure_operation
+from resnet_viz.lab.experiments.training import advance, load_net, make_state
 from resnet_viz.records import (
     CREDIT_METHODS,
     ConfigError,
@@ -51,7 +45,7 @@ def train(net: NetConfig = DENSE, dataset: str = "digits", steps: int = 60) -> S
 
 
 def prepare(net: NetConfig, count: int = 3) -> tuple:
-    module, x = copy.deepcopy(_load(train(net), None)[1].module).eval(), load_data("digits").test_x[:count]
+    module, x = copy.deepcopy(load_net(train(net))).eval(), load_data("digits").test_x[:count]
     return module, x, torch.zeros_like(x), module(x).argmax(1)
 
 
@@ -122,7 +116,7 @@ def test_all_samples_are_the_average_of_each() -> None:
 def test_the_state_and_the_net_stay_as_they_are() -> None:
     state = train(CONV)
     before = [part.copy() for part in (state.weights, state.buffers, state.moments)]
-    module = _load(state, None)[1].module
+    module = load_net(state)
     for method in CREDIT_METHODS:
         measure_credit(state, method, samples=0, steps=3)
     for method in ("integrated-gradients", "occlusion", "grad-cam"):

@@ -3,15 +3,8 @@
 import numpy as np
 import pytest
 
-from resnet_viz.lab.experiments import (
-    advance,
-    edit_state,
-    finish,
-    make_state,
-    measure,
-    measure_each_block,
-    measure_operation,
-)
+from resnet_viz.lab.experiments.operations import edit_state, measure_each_block, measure_operation
+from resnet_viz.lab.experiments.training import advance, finish, make_state, measure
 from resnet_viz.records import Frame, Lane, NetConfig, Operation, State, TrainConfig
 
 pytestmark = pytest.mark.slow

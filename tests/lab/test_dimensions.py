@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from resnet_viz.lab import experiments
-from resnet_viz.lab.experiments import add_unequal, advance, make_state, measure_projections
+from resnet_viz.lab.dimensions import add_unequal
+from resnet_viz.lab.experiments.blocks import measure_projections
+from resnet_viz.lab.experiments.training import advance, make_state
 from resnet_viz.lab.nets import ZeroPadShortcut
+from resnet_viz.lab.train import get_trainer
 from resnet_viz.records import Lane, NetConfig
 
 torch.set_num_threads(1)
@@ -84,7 +86,7 @@ def test_matrix_is_what_the_net_multiplies_with(seed):
     """W_s of the module, and not a view of it: it stays when the net is filled with other weights."""
     (view,) = measure_projections(make_state(DENSE, "digits", seed))
     was = view.matrix.copy()
-    block = experiments.get_trainer(DENSE, "digits").module.blocks[view.block]
+    block = get_trainer(DENSE, "digits").module.blocks[view.block]
     a = draw_input(seed, 3, 12)
     assert torch.equal(block.shortcut(a), F.linear(a, torch.from_numpy(view.matrix)))
     advance(make_state(DENSE, "digits", 1), 1)

@@ -12,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from resnet_viz.lab import experiments, glass
+from resnet_viz.lab import glass
 from resnet_viz.lab.datasets import load_data
-from resnet_viz.lab.experiments import measure_operation, open_block
+from resnet_viz.lab.experiments import training
+from resnet_viz.lab.experiments.blocks import open_block
+from resnet_viz.lab.experiments.operations import measure_operation
 from resnet_viz.lab.nets import Trace
+from resnet_viz.lab.train import get_trainer
 from resnet_viz.records import (
     DATASETS,
     OPERATIONS,
@@ -65,7 +68,7 @@ def draw_views(draw: st.DrawFn) -> tuple[State, int, list[Operation], Source]:
 
 @functools.cache
 def train_net(net: NetConfig, steps: int = 4, dataset: str = "digits") -> State:
-    return experiments.advance(experiments.make_state(Lane(net, TrainConfig(batch_size=64)), dataset, 0), steps)[0]
+    return training.advance(training.make_state(Lane(net, TrainConfig(batch_size=64)), dataset, 0), steps)[0]
 
 
 def close(a: np.ndarray, b: np.ndarray) -> bool:
@@ -124,8 +127,8 @@ def test_names_and_order_of_rows(net, k):
 def test_walk_is_the_net(net, k):
     """Step by step or by `Block.forward`: the same bits of a[l], a[l+1], F, s and a[l+2]."""
     state = train_net(net)
-    module, x, trace = experiments.get_trainer(state.lane, "digits").module, load_data("digits").test_x, Trace()
-    experiments.finish(state)  # loads the state
+    module, x, trace = get_trainer(state.lane, "digits").module, load_data("digits").test_x, Trace()
+    training.finish(state)  # loads the state
     rows, logits = glass.run_block(module, k, x)
     assert module.training
     with torch.no_grad():
@@ -145,7 +148,7 @@ def test_u_becomes_z_by_the_norms_formula(family, order):
     state = train_net(net)
     for k in range(net.blocks):
         rows = open_block(state, k).rows
-        block = experiments.get_trainer(state.lane, "digits").module.blocks[k]
+        block = get_trainer(state.lane, "digits").module.blocks[k]
         pairs = [("a0", block.norm1, "n0"), ("u1", block.norm2, "z1")] if order == "pre" else [
             ("u1", block.norm1, "z1"), ("u2", block.norm2, "z2")]
         assert all(close(normalise(rows[u], norm), rows[z]) for u, norm, z in pairs)
@@ -204,7 +207,7 @@ def test_products_show_the_weights_under_operations():
 def test_zeroed_residual_block_is_the_identity(blocks, width, seed, data):
     """W[l+2] = 0 and b[l+2] = 0: a[l+2] = a[l] in every number, of any net of the lesson's kind, and not before."""
     net, k = NetConfig(depth=2 * blocks + 2, width=(width,)), data.draw(st.integers(0, blocks - 1))
-    view = open_block(experiments.make_state(Lane(net), "digits", seed), k, [Operation("zero-wb", k)])
+    view = open_block(training.make_state(Lane(net), "digits", seed), k, [Operation("zero-wb", k)])
     assert view.after.is_identity and view.after.is_shortcut
     assert view.after.gap == view.after.distance == view.after.shortcut_gap == 0.0
     assert np.array_equal(view.rows["a2"], view.rows["a0"]) and np.array_equal(*view.scatter.T)
@@ -263,7 +266,7 @@ def test_batch_norm_must_be_zeroed_itself(net):
     assert not kept.after.is_identity and not kept.rows["u2"].any()
     left = product.beta - product.gamma * product.mean / product.variance**0.5
     assert np.isclose(kept.rows["z2"].flat[3], left, atol=1e-6) and left != 0
-    norm, channel = experiments.get_trainer(state.lane, "digits").module.blocks[0].norm2, 3 if net.family == "dense" else 0
+    norm, channel = get_trainer(state.lane, "digits").module.blocks[0].norm2, 3 if net.family == "dense" else 0
     assert product.variance == (norm.running_var + norm.eps)[channel].item() > norm.running_var[channel].item()
     assert open_block(state, 0, [Operation("zero-norm", 0)]).after.is_identity
 
@@ -284,7 +287,7 @@ def test_projection_block_leaves_w_s(net):
     view = open_block(state, k, [Operation("zero-wb", k)])
     assert view.after.is_shortcut and view.after.shortcut_gap == 0.0 < view.before.shortcut_gap
     assert view.after.distance is view.after.relative is view.after.gap is None and not view.after.is_identity
-    w_s, a = experiments.get_trainer(state.lane, "digits").module.blocks[k].shortcut[0].weight.detach(), view.rows["a0"]
+    w_s, a = get_trainer(state.lane, "digits").module.blocks[k].shortcut[0].weight.detach(), view.rows["a0"]
     a = torch.from_numpy(a)[None]
     left = F.linear(a, w_s) if net.family == "dense" else F.conv2d(a, w_s, stride=2)
     g = (lambda z: z) if net.order == "pre" else {"relu": torch.relu, "tanh": torch.tanh}[net.activation]
@@ -312,7 +315,7 @@ def test_scatter_is_of_pairs(net, k):
 def test_distance_is_an_average_over_the_held_out_part():
     state, x = train_net(RESIDUAL), load_data("digits").test_x
     view = open_block(state, 2)
-    rows, _ = glass.run_block(experiments.get_trainer(state.lane, "digits").module, 2, x)
+    rows, _ = glass.run_block(get_trainer(state.lane, "digits").module, 2, x)
     before, after = (rows[name].numpy().astype(float) for name in ("a0", "a2"))
     lengths, norms = (np.linalg.norm(v, axis=1) for v in (after - before, before))
     assert np.isclose(view.before.distance, lengths.mean()) and np.isclose(view.before.relative, (lengths / norms).mean())
@@ -341,8 +344,8 @@ def test_gradient_where_w_is_zero():
 def test_gradient_is_that_of_training(net):
     """On the first 128 examples that the seed draws, in training mode: what the trainer finds at step 0."""
     lane = Lane(net, TrainConfig(batch_size=128))
-    state = experiments.make_state(lane, "digits", 3)
-    trainer = experiments.get_trainer(lane, "digits")
+    state = training.make_state(lane, "digits", 3)
+    trainer = get_trainer(lane, "digits")
     trainer.load(state)
     trainer.run_passes(*load_data("digits").take_batch(3, 0, 128))
     block = trainer.module.blocks[1]
@@ -370,8 +373,8 @@ def test_probabilities_are_the_nets_answer():
     state = train_net(RESIDUAL, 60)
     views = [open_block(state, 0, source=Source(i)) for i in range(30)]
     assert all(np.isclose(view.probabilities.sum(), 1, atol=1e-5) and view.probabilities.shape == (10,) for view in views)
-    experiments.finish(state)
-    module = experiments.get_trainer(state.lane, "digits").module
+    training.finish(state)
+    module = get_trainer(state.lane, "digits").module
     with torch.no_grad():
         expected = module(load_data("digits").test_x[:30]).argmax(1).tolist()
     assert [int(view.probabilities.argmax()) for view in views] == expected
@@ -386,12 +389,12 @@ def test_opening_changes_nothing(drawn):
     """The state's bits, what it does, and how it trains on: as if nobody had looked. And all of it is JSON."""
     state, k, operations, source = drawn
     was = [getattr(state, part).tobytes() for part in ("weights", "buffers", "moments")]
-    finished, expected = experiments.finish(state), experiments.advance(state, 1)[0]
+    finished, expected = training.finish(state), training.advance(state, 1)[0]
     view = open_block(state, k, operations, source)
     assert [getattr(state, part).tobytes() for part in ("weights", "buffers", "moments")] == was
-    again = experiments.advance(state, 1)[0]
+    again = training.advance(state, 1)[0]
     assert again.weights.tobytes() == expected.weights.tobytes() and again.buffers.tobytes() == expected.buffers.tobytes()
-    assert experiments.finish(state) == finished
+    assert training.finish(state) == finished
     read = json.loads(json.dumps(view.to_jsonable(), allow_nan=False))
     assert list(read["rows"]) == list(view.rows) and read["after"]["gap"] == view.after.gap
     assert len(read["products"]) == 2 and len(read["products"][0]["weights"]) == len(view.products[0].weights)
@@ -405,7 +408,7 @@ def test_view_does_not_change_afterwards():
     view = open_block(train_net(RESIDUAL), 1)
     was = read(view)
     open_block(train_net(RESIDUAL), 1, [Operation("zero-wb", 1)])
-    experiments.advance(train_net(RESIDUAL), 2)
+    training.advance(train_net(RESIDUAL), 2)
     assert read(view) == was == read(open_block(train_net(RESIDUAL), 1))
 
 

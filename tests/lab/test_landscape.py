@@ -9,18 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from resnet_viz.lab import experiments, landscape
+from resnet_viz.lab import landscape
 from resnet_viz.lab.datasets import load_data
-from resnet_viz.lab.experiments import (
-    advance,
-    finish,
+from resnet_viz.lab.experiments.planes import (
     make_directions,
-    make_state,
     measure_landscape_point,
     measure_landscape_rows,
     project_trajectory,
 )
+from resnet_viz.lab.experiments.training import advance, finish, make_state
 from resnet_viz.lab.nets import build_net
+from resnet_viz.lab.train import get_trainer
 from resnet_viz.records import DATASETS, ConfigError, Lane, NetConfig, State, TrainConfig
 
 torch.set_num_threads(1)
@@ -169,7 +168,7 @@ def test_trajectory_of_a_run():
     states = [train(BATCH, steps=steps) for steps in (0, 4, 8, 12)]
     found = project_trajectory(states)
     assert found.points.shape == (4, 2) and not found.points[-1].any() and 0.5 < found.explained <= 1
-    module = experiments.get_trainer(states[0].lane, "digits").module
+    module = get_trainer(states[0].lane, "digits").module
     assert not found.directions[:, landscape.list_norms(module)].any()
     random = project_trajectory(states, make_directions(states[-1], 0))
     assert 0 <= random.explained < found.explained

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from resnet_viz.lab import paths
 from resnet_viz.lab.datasets import load_data
-from resnet_viz.lab.experiments import advance, make_state, measure_each_path, measure_paths
+from resnet_viz.lab.experiments.training import advance, make_state
+from resnet_viz.lab.experiments.why import measure_each_path, measure_paths
 from resnet_viz.lab.nets import build_net
 from resnet_viz.records import DATASETS, Lane, NetConfig, TrainConfig
 

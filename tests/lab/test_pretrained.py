@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from resnet_viz.lab import pretrained
-from resnet_viz.lab.experiments import measure_picture, measure_picture_blocks
+from resnet_viz.lab.experiments.pictures import measure_picture, measure_picture_blocks
 from resnet_viz.lab.pretrained import decode_picture, load_pretrained, prepare
 from resnet_viz.records import ConfigError
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_viz.lab import experiments, probes
+from resnet_viz.lab import probes
 from resnet_viz.lab.datasets import load_data
+from resnet_viz.lab.experiments import training
 from resnet_viz.lab.nets import Net, Trace, build_net
 from resnet_viz.records import DATASETS, Frame, Lane, NetConfig, TrainConfig
 
@@ -21,7 +22,7 @@ DIGITS = DATASETS["digits"]
 def measure(net: NetConfig, seed: int = 0, batch: int = 128) -> Frame:
     """The frame of a new net."""
     lane = Lane(net, TrainConfig(batch_size=batch))
-    return experiments.measure(experiments.make_state(lane, "digits", seed))
+    return training.measure(training.make_state(lane, "digits", seed))
 
 
 def build_double(net: NetConfig, seed: int = 0, batch: int = 128) -> tuple[Net, Tensor, Tensor]:
@@ -179,7 +180,7 @@ def test_what_is_zero_has_no_cosine():
 def test_held_out_numbers_are_those_of_evaluation_mode():
     """Loss and accuracy on all of the held-out part, BatchNorm with its running statistics."""
     lane, data = Lane(NetConfig("conv", "projection", 8, (4,), "batch"), TrainConfig(batch_size=64)), load_data("digits")
-    state, _ = experiments.advance(experiments.make_state(lane, "digits", 0), 20)
+    state, _ = training.advance(training.make_state(lane, "digits", 0), 20)
     module = build_net(lane.net, DIGITS).eval()
     nn.utils.vector_to_parameters(torch.tensor(state.weights), module.parameters())
     running = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
@@ -187,7 +188,7 @@ def test_held_out_numbers_are_those_of_evaluation_mode():
         buffer.copy_(part.view_as(buffer))
     with torch.no_grad():
         logits = module(data.test_x)
-    frame = experiments.measure(state)
+    frame = training.measure(state)
     assert frame.test_loss[0] == pytest.approx(F.cross_entropy(logits, data.test_y).item(), rel=1e-5)
     assert frame.test_accuracy[0] == pytest.approx((logits.argmax(1) == data.test_y).double().mean().item())
 

@@ -9,10 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet_viz.lab import experiments, shattering
+from resnet_viz.lab import shattering
 from resnet_viz.lab.datasets import load_data
-from resnet_viz.lab.experiments import advance, make_state, measure_autocorrelation, measure_responses, measure_slopes
+from resnet_viz.lab.experiments.training import advance, make_state
+from resnet_viz.lab.experiments.why import measure_autocorrelation, measure_responses, measure_slopes
 from resnet_viz.lab.nets import Trace
+from resnet_viz.lab.train import get_trainer
 from resnet_viz.records import Lane, NetConfig, TrainConfig
 
 torch.set_num_threads(1)
@@ -137,7 +139,7 @@ def test_responses_are_those_before_sum_and_g(order, norm):
     state, _ = advance(make_state(Lane(net, TrainConfig(batch_size=64)), "digits", 0), 5)
     kept = state.weights.copy()
     found = measure_responses(state)
-    module, trace, x = experiments.get_trainer(state.lane, "digits").module, Trace(), load_data("digits").test_x
+    module, trace, x = get_trainer(state.lane, "digits").module, Trace(), load_data("digits").test_x
     with torch.no_grad():
         module.eval()(x, trace)
         module.train()
@@ -170,7 +172,7 @@ def test_responses_behind_batchnorm_are_about_the_size_of_gamma(skip):
     """Claim: the root of the mean γ² and the variance of β, as far as the stored statistics are those of the data."""
     state, _ = advance(make_state(Lane(NetConfig(depth=12, norm="batch", skip=skip)), "digits", 0), 100)
     found = measure_responses(state)
-    module = experiments.get_trainer(state.lane, "digits").module
+    module = get_trainer(state.lane, "digits").module
     norms = [module.stem.norm, *(norm for block in module.blocks for norm in (block.norm1, block.norm2))]
     expected = [(norm.weight.square().mean() + norm.bias.var(correction=0)).sqrt().item() for norm in norms]
     assert np.allclose(found, expected, rtol=0.15)

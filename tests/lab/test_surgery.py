@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_viz.lab import experiments, probes, surgery
+from resnet_viz.lab import probes, surgery
 from resnet_viz.lab.datasets import load_data
-from resnet_viz.lab.experiments import edit_state, measure_cumulative, measure_each_block, measure_operation
+from resnet_viz.lab.experiments import training
+from resnet_viz.lab.experiments.operations import edit_state, measure_cumulative, measure_each_block, measure_operation
 from resnet_viz.lab.nets import Net, Trace, build_net
 from resnet_viz.lab.surgery import operated
+from resnet_viz.lab.train import get_trainer
 from resnet_viz.records import (
     DATASETS,
     OPERATIONS,
@@ -87,7 +89,7 @@ def read_module(module: Net) -> list:
 @functools.cache
 def train_net(name: str, steps: int = 60) -> State:
     lane = Lane(NETS[name], TrainConfig(batch_size=64))
-    return experiments.advance(experiments.make_state(lane, "digits", 0), steps)[0]
+    return training.advance(training.make_state(lane, "digits", 0), steps)[0]
 
 
 # ---------------------------------------------------------------------------------------------------- the identity
@@ -131,8 +133,8 @@ def test_kept_bias_is_not_the_identity(drawn, seed):
 def test_batch_norm_behind_w_must_be_zeroed_itself(name):
     """Zeroing W leaves γ(0 - μ)/√(σ² + ε) + β; zeroing γ and β gives the identity. There is no b: zero-wb is zero-w."""
     state = train_net(name)
-    module, x = experiments.get_trainer(state.lane, "digits").module, draw_input(0)
-    experiments.finish(state)  # loads the state
+    module, x = get_trainer(state.lane, "digits").module, draw_input(0)
+    training.finish(state)  # loads the state
     module.eval()
     norm, k = module.blocks[0].norm2, 0
     left = norm.bias - norm.weight * norm.running_mean / torch.sqrt(norm.running_var + norm.eps)
@@ -194,8 +196,8 @@ def test_gradients_where_w_is_zero(drawn, seed):
 def test_gradient_of_a_zeroed_layer_is_not_zero():
     """Measured on a whole net: W[l+2] moves."""
     state = edit_state(train_net("residual", 20), [Operation("zero-wb", 1)])
-    frame = experiments.measure(state)
-    trainer = experiments.get_trainer(state.lane, "digits")
+    frame = training.measure(state)
+    trainer = get_trainer(state.lane, "digits")
     first, second = (trainer.gradients[layer.weight] for layer in (trainer.module.blocks[1].layer1,
                                                                   trainer.module.blocks[1].layer2))
     assert len(frame) == 1 and not first.any() and second.abs().max() > 1e-4
@@ -241,13 +243,13 @@ def test_operations_never_change_the_state(name):
     """before == after; and training goes on from it as if nobody had looked."""
     state = train_net(name)
     was = [array.tobytes() for array in (state.weights, state.buffers, state.moments)]
-    expected = experiments.advance(state, 3)[0]
+    expected = training.advance(state, 3)[0]
     for kind in OPERATIONS:
         if kind != "swap" and list_targets(kind, NETS[name]):
             measure_operation(state, [Operation(kind, list_targets(kind, NETS[name])[-1])], recompute=True)
     edit_state(state, [Operation("zero-wb", 0), Operation("swap", 0, other=0)])
     assert [array.tobytes() for array in (state.weights, state.buffers, state.moments)] == was
-    again = experiments.advance(state, 3)[0]
+    again = training.advance(state, 3)[0]
     assert np.array_equal(again.weights, expected.weights) and np.array_equal(again.buffers, expected.buffers)
 
 
@@ -290,8 +292,8 @@ def test_scale_takes_two_factors():
 def test_swap_exchanges_two_blocks(name):
     """Weights and statistics: as if the modules had changed places."""
     state = train_net(name)
-    module = experiments.get_trainer(state.lane, "digits").module
-    experiments.finish(state)
+    module = get_trainer(state.lane, "digits").module
+    training.finish(state)
     x = draw_input(0)
     module.eval()
     with operated(module, [Operation("swap", 0, other=2)]):
@@ -326,7 +328,7 @@ def test_cut_shortcut_is_the_plain_block(name):
     state = train_net(name)
     result = measure_operation(state, [Operation("cut-shortcut", k) for k in range(net.blocks)])
     lane = state.lane.changed("skip", False)
-    assert result.after == experiments.finish(experiments.advance(state, 0, lane)[0])
+    assert result.after == training.finish(training.advance(state, 0, lane)[0])
 
 
 def test_lesion_and_cut_leave_nothing():
@@ -396,9 +398,9 @@ def test_only_changes_of_weights_make_a_state(kind):
 
 def train_on(name: str, kind: str, steps: int) -> float:
     """The largest weight of what was zeroed in block 0, after training on."""
-    state = experiments.advance(edit_state(train_net(name), [Operation(kind, 0)]), steps)[0]
+    state = training.advance(edit_state(train_net(name), [Operation(kind, 0)]), steps)[0]
     assert state.step == train_net(name).step + steps
-    trainer = experiments.get_trainer(state.lane, "digits")
+    trainer = get_trainer(state.lane, "digits")
     trainer.load(state)
     block = trainer.module.blocks[0]
     return (block.norm2 if kind == "zero-norm" else block.layer2).weight.detach().abs().max().item()
@@ -453,7 +455,7 @@ def test_cumulative():
     state = train_net("residual")
     result = measure_cumulative(state, "lesion", 4, seed=1)
     assert result.shape == (4, 4)
-    assert (result[0] == experiments.finish(state)["test_accuracy"]).all()
+    assert (result[0] == training.finish(state)["test_accuracy"]).all()
     whole = measure_operation(state, [Operation("lesion", k) for k in range(3)]).after["test_accuracy"]
     assert (result[-1] == whole).all()
     assert np.array_equal(measure_cumulative(state, "lesion", 2, seed=1), result[:, :2])
@@ -476,8 +478,8 @@ def test_zeroed_block_costs_the_residual_net_little_and_the_plain_one_all(seed):
     Plain is of depth 6, which PyTorch's default initial weights still train: 0.95 to 0.97 on the held-out part.
     """
     for lane in (RESIDUAL, PLAIN):
-        state = experiments.advance(experiments.make_state(lane, "digits", seed), 300)[0]
-        before = experiments.finish(state)
+        state = training.advance(training.make_state(lane, "digits", seed), 300)[0]
+        before = training.finish(state)
         assert before["train_accuracy"] > 0.98 and before["test_accuracy"] > 0.93
         train, test = measure_each_block(state, "zero-wb")
         if lane is RESIDUAL:
@@ -490,7 +492,7 @@ def test_zeroed_block_costs_the_residual_net_little_and_the_plain_one_all(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_middle_block_is_the_identity_and_plain_is_not(seed):
     """The default race's residual lane and a plain twin of depth 6, after 300 steps: exactly, over the held-out set."""
-    residual, plain = (measure_operation(experiments.advance(experiments.make_state(lane, "digits", seed), 300)[0],
+    residual, plain = (measure_operation(training.advance(training.make_state(lane, "digits", seed), 300)[0],
                                          [Operation("zero-wb", lane.net.blocks // 2)]) for lane in (RESIDUAL, PLAIN))
     assert residual.is_identity and residual.identity_gap == 0.0
     assert not plain.is_identity and plain.identity_gap > 1

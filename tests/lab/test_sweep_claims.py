@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from resnet_viz.lab.experiments import advance, finish, make_state, measure
+from resnet_viz.lab.experiments.training import advance, finish, make_state, measure
 from resnet_viz.records import RaceConfig, count_parameters
 from resnet_viz.sweeps import READY
 

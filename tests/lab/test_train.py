@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from resnet_viz.lab.datasets import Data, load_data
-from resnet_viz.lab.experiments import PROBE_EVERY, advance, finish, make_state, measure
+from resnet_viz.lab.experiments.training import advance, finish, make_state, measure
 from resnet_viz.lab.nets import build_net
 from resnet_viz.lab.train import MOMENTS, get_trainer
-from resnet_viz.records import DATASETS, Change, Frame, Lane, NetConfig, RaceConfig, State, TrainConfig
+from resnet_viz.records import DATASETS, PROBE_EVERY, Change, Frame, Lane, NetConfig, RaceConfig, State, TrainConfig
 
 torch.set_num_threads(1)
 STEPS = 60

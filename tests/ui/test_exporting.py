@@ -15,7 +15,8 @@ from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub
 from resnet_viz.export.frames import join_frames, make_table, write_csv, write_parquet
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments import training
+from resnet_viz.lab.experiments.operations import edit_state, measure_operation
 from resnet_viz.records import Change, Edit, Lane, NetConfig, Operation, RaceConfig
 from resnet_viz.text import use_language
 from resnet_viz.ui import exporting
@@ -43,16 +44,16 @@ def test_a_replay_is_the_run_to_the_bit(engine: Hub) -> None:
     job = replay(engine, CONFIG, 25)
     assert job.state == "done" and job.done == job.total == 50
     for i, found in enumerate(job.results):
-        state, frames = experiments.make_state(CONFIG.lanes[i], CONFIG.dataset, CONFIG.seed), []
+        state, frames = training.make_state(CONFIG.lanes[i], CONFIG.dataset, CONFIG.seed), []
         for stop in (7, 11, 25):
-            state = experiments.edit_state(state, CONFIG.edits_at(i, state.step))
-            state, frame = experiments.advance(state, stop - state.step, CONFIG.lane_at(i, state.step))
+            state = edit_state(state, CONFIG.edits_at(i, state.step))
+            state, frame = training.advance(state, stop - state.step, CONFIG.lane_at(i, state.step))
             frames.append(frame)
-        state = experiments.edit_state(state, CONFIG.edits_at(i, 25))
+        state = edit_state(state, CONFIG.edits_at(i, 25))
         ours, theirs = join_frames(frames), join_frames(found.frames)
         for name in ("loss", "gradient", "probe_step", "test_loss", "ratio", "weight_norm"):
             assert np.array_equal(getattr(ours, name), getattr(theirs, name), equal_nan=True)
-        assert found.ends == experiments.finish(state)
+        assert found.ends == training.finish(state)
         tensors = safetensors.numpy.load(found.weights)
         assert not tensors["blocks.0.layer2.weight"].any() or i == 0
 
@@ -61,8 +62,8 @@ def test_a_replay_ends_with_what_was_changed_after_the_last_step(engine: Hub) ->
     """A race stands still, somebody cuts the shortcuts and takes it home: the report tells what the script prints."""
     config = RaceConfig(steps=12, lanes=(Lane(NET),), changes=(Change(12, 0, "skip", False),))
     [found] = replay(engine, config, 12).results
-    state = experiments.advance(experiments.make_state(Lane(NET), "digits", 0), 12)[0]
-    whole, cut = (experiments.finish(replace(state, lane=config.lane_at(0, step))) for step in (11, 12))
+    state = training.advance(training.make_state(Lane(NET), "digits", 0), 12)[0]
+    whole, cut = (training.finish(replace(state, lane=config.lane_at(0, step))) for step in (11, 12))
     assert found.ends == cut != whole
     assert json.loads(safe_config(found.weights))["skip"] is False
 
@@ -135,7 +136,7 @@ def test_operated_nets_can_be_taken_home(engine: Hub) -> None:
     weights = safetensors.numpy.load(exporting.save_weights(taken, 0))
     assert not weights["blocks.1.layer2.weight"].any() and weights["blocks.0.layer2.weight"].any()
     assert "blocks[k].lesion = True" in exporting.write_script(taken, 0)
-    after = experiments.measure_operation(states[0], operations[0]).after
+    after = measure_operation(states[0], operations[0]).after
     report = exporting.write_report(taken, replay(engine, config, 12).results)
     assert f"{100 * after['test_accuracy']:.2f} %" in report and "lesion block=0" in report
 

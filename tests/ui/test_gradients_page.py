@@ -8,7 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments import training
+from resnet_viz.lab.experiments.why import measure_autocorrelation, measure_responses, measure_slopes
 from resnet_viz.records import NetConfig
 from resnet_viz.ui.views import gradients
 from tests.pages import can_be_taken_home, run_page, wait_for
@@ -53,12 +54,12 @@ def test_numbers_are_the_labs(engine: Hub) -> None:
     page = open_page(engine, **SMALL)
     text = read_texts(page)
     for kind, norm, init in (("none", "none", "default"), ("identity", "none", "he"), ("identity", "batch", "xavier")):
-        slope = experiments.measure_slopes(NetConfig(shortcut=kind, depth=8, norm=norm, init=init)).slope
+        slope = measure_slopes(NetConfig(shortcut=kind, depth=8, norm=norm, init=init)).slope
         assert f"**{gradients.write_slope(slope)}**" in text
-    smooth = experiments.measure_autocorrelation(3, False)
+    smooth = measure_autocorrelation(3, False)
     assert f"Plain: autocorrelation at lag 1 is {smooth.mean[1]:.2f} ± {smooth.by_seed[:, 1].std():.2f}." in text
     for state in engine.call(find_race(engine, page).take_states(30)):
-        responses, gradient = experiments.measure_responses(state), experiments.measure(state).gradient[0].astype(float)
+        responses, gradient = measure_responses(state), training.measure(state).gradient[0].astype(float)
         assert f"between {responses.min():.3g} and {responses.max():.3g}" in text
         slope = gradients.write_slope(math.log10(gradient[0] / gradient[-1]) / 3)
         assert f"{gradient[0]:.2g} at the first layer, {gradient[-1]:.2g} at the last; slope {slope} per block." in text

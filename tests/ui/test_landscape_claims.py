@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from resnet_viz.figures.landscape import Shape, Slice, measure_shape
-from resnet_viz.lab.experiments import advance, make_state, measure_landscape_rows
+from resnet_viz.lab.experiments.planes import measure_landscape_rows
+from resnet_viz.lab.experiments.training import advance, make_state
 from resnet_viz.ui.settings import Settings
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub
 from resnet_viz.figures.landscape import Slice, measure_shape, write_loss
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments import training
+from resnet_viz.lab.experiments.planes import measure_landscape_rows
 from resnet_viz.ui.terrain import SIDES, list_blocks
 from resnet_viz.ui.views.landscape import compare, tell_shape
 from tests.pages import can_be_taken_home, run_page, wait_for
@@ -81,8 +82,8 @@ def test_grids_grow_finer_and_hold_the_nets_own_loss(engine: Hub) -> None:
     race = engine.find(page.session_state["subject"])
     ticks = np.linspace(-0.5, 0.5, 9)
     for lane, state in enumerate(engine.call(race.take_states(30))):
-        loss = experiments.measure_landscape_rows(state, 0, ticks, ticks, "test")
-        assert loss[4, 4] == pytest.approx(experiments.finish(state)["test_loss"], rel=1e-5)
+        loss = measure_landscape_rows(state, 0, ticks, ticks, "test")
+        assert loss[4, 4] == pytest.approx(training.finish(state)["test_loss"], rel=1e-5)
         shown = read_grid(page, lane)
         assert shown[4][4] == f"Loss {write_loss(loss[4, 4])} at (0, 0)"
         assert shown[0][8] == f"Loss {write_loss(loss[0, 8])} at (0.5, -0.5)"

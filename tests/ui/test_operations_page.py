@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments import training
+from resnet_viz.lab.experiments.operations import measure_operation
 from resnet_viz.records import OPERATIONS, Operation, list_targets
 from resnet_viz.ui.history import Done, History, read_history, write_history
 from resnet_viz.ui.subject import PRESETS
@@ -116,7 +117,7 @@ def test_operations_never_leak_into_the_race(engine: Hub) -> None:
     assert all(np.array_equal(a, b.weights) for step in kept for a, b in zip(kept[step], race.kept[step], strict=True))
     engine.loop.call_soon_threadsafe(race.play, 30)
     wait_for(lambda: race.step == 120 and race.state == "paused" and 120 in race.kept)
-    untouched = experiments.advance(experiments.make_state(config.lanes[1], config.dataset, config.seed), 120)[0]
+    untouched = training.advance(training.make_state(config.lanes[1], config.dataset, config.seed), 120)[0]
     assert np.array_equal(race.kept[120][1].weights, untouched.weights)
 
 
@@ -130,7 +131,7 @@ def test_each_block_and_several_are_measured(engine: Hub) -> None:
     assert not page.exception and len(jobs) == 2
     each = next(job for key, job in engine.jobs.items() if key[2] == "each")
     state = engine.call(find_race(engine, page).take_states(600))[1]
-    alone = experiments.measure_operation(state, [Operation("lesion", 3)])
+    alone = measure_operation(state, [Operation("lesion", 3)])
     assert each.results[2 + 7 + 3].after == alone.after
 
 
@@ -143,7 +144,7 @@ def test_batch_norm_nets_are_measured_with_stale_and_with_recomputed_statistics(
     wait_for(lambda: job.state == "done")
     page.run()
     state = engine.call(find_race(engine, page).take_states(20))[1]
-    stale, fresh = (experiments.measure_operation(state, [Operation("lesion", 0)], again) for again in (False, True))
+    stale, fresh = (measure_operation(state, [Operation("lesion", 0)], again) for again in (False, True))
     assert (job.results[4 + 2].after, job.results[4 + 6].after) == (stale.after, fresh.after) and not page.exception
     assert stale.after != fresh.after
 

@@ -8,7 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments.operations import measure_operation
+from resnet_viz.lab.experiments.why import measure_paths
 from resnet_viz.records import Operation
 from resnet_viz.ui import unravelled
 from resnet_viz.ui.subject import PRESETS
@@ -60,9 +61,9 @@ def test_numbers_are_the_labs(engine: Hub) -> None:
     states = engine.call(find_race(engine, page).take_states(30))
     text = read_texts(page)
     for state in states:
-        result = experiments.measure_paths(state, 5, 3)
+        result = measure_paths(state, 5, 3)
         assert f"**{result.effective_length:.2f}**" in text
-    accuracy = experiments.measure_operation(states[1], [Operation("lesion", 0)])
+    accuracy = measure_operation(states[1], [Operation("lesion", 0)])
     before, after = (100 * when["test_accuracy"] for when in (accuracy.before, accuracy.after))
     assert f"8 paths → 2² = 4. The half that took this block’s branch is gone. Held-out accuracy: {before:.1f} % → " \
            f"{after:.1f} %." in text

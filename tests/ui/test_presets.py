@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from resnet_viz.lab.experiments import advance, finish, make_state, measure_cumulative, measure_each_block
+from resnet_viz.lab.experiments.operations import measure_cumulative, measure_each_block
+from resnet_viz.lab.experiments.training import advance, finish, make_state
 from resnet_viz.records import Lane, State
 from resnet_viz.ui.subject import PRESETS
 

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub
 from resnet_viz.engine.series import Series
-from resnet_viz.lab import experiments
+from resnet_viz.lab.experiments import training
 from resnet_viz.records import ConfigError, Lane, NetConfig, RaceConfig, TrainConfig
 from resnet_viz.store.export import write_csv
 from resnet_viz.store.runs import Store
@@ -117,7 +117,7 @@ def test_twins_differ_in_their_shortcuts_only_and_one_is_the_run_to_the_bit(valu
     curves = []
     for lane in (race.lanes[0], own):
         series = Series()
-        series.add(experiments.advance(experiments.make_state(lane, race.dataset, race.seed), 5)[1])
+        series.add(training.advance(training.make_state(lane, race.dataset, race.seed), 5)[1])
         curves.append(series.send()["points"])
     assert curves[0] == curves[1]
     assert read_race(twins).compare == "skip"

@@ -6,10 +6,8 @@ from typing import Any
 
 from resnet_viz.export.script.layout import Lines, Table
 from resnet_viz.export.script.run import Run
-from resnet_viz.records import WEIGHT_OPERATIONS, Operation
+from resnet_viz.records import PROBE_EVERY, WEIGHT_OPERATIONS, Operation
 from resnet_viz.text import _
-
-PROBE_EVERY = 10  # as in `experiments`
 
 
 def write_optimizer(run: Run) -> Lines:

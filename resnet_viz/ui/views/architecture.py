@@ -58,8 +58,8 @@ def show_page() -> None:
 @st.cache_data(max_entries=128, show_spinner=False)
 def trace(name: str, own: NetConfig | None) -> Architecture:
     """A net, layer by layer, from a worker, which after a start of the server has to load PyTorch first."""
-    call = (Call("trace_architecture", None, (name,)) if own is None
-            else Call("trace_net", None, (own, DATA[own.family], OWN)))
+    call = (Call("architecture.trace_architecture", None, (name,)) if own is None
+            else Call("architecture.trace_net", None, (own, DATA[own.family], OWN)))
     job = hub.call(hub.start(("architecture", name, own), [call]))
     while job.state == "running":
         time.sleep(POLL)

@@ -157,8 +157,8 @@ def show_block(subject: Subject) -> None:
 def open_views(subject: Subject, opening: Opening) -> list[BlockView | None]:
     """The block in every lane, at the same time; what a lane cannot show is told."""
     async def work() -> list:
-        calls = [hub.run("open_block", state, opening.block, opening.list_operations(state.lane.net), opening.source,
-                         opening.unit, opening.raw) for state in subject.states]
+        calls = [hub.run("experiments.blocks.open_block", state, opening.block, opening.list_operations(state.lane.net),
+                         opening.source, opening.unit, opening.raw) for state in subject.states]
         return await asyncio.gather(*calls, return_exceptions=True)
 
     views = []

@@ -83,7 +83,7 @@ def show_input(subject: Subject) -> list[BlockView]:
         choose(st.selectbox, _("Credit for the class"), "target", classes, width=240,
                help=_("Whose logit is divided up. A net’s own answer is found for each example anew."))
     key = subject.key("answers", asked.source)
-    calls = [Call("open_block", state, (0, (), asked.source)) for state in subject.states]
+    calls = [Call("experiments.blocks.open_block", state, (0, (), asked.source)) for state in subject.states]
     views = [view for view in measure_soon(key, calls).results if view is not None]
     with st.container(horizontal=True, vertical_alignment="center"):
         if asked.pixels is not None:

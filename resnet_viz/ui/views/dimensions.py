@@ -54,7 +54,7 @@ from resnet_viz.ui.session import follow_config, must_write_widgets, open_race, 
 
 PAGE = "dimensions"
 COLOURS = {"none": 0, "projection": 1, "zero-pad": 2, "projection-all": 3}  # of the board; the plain net's is its own
-SIZE = 8  # pixels a side of `experiments.add_unequal`'s pictures
+SIZE = 8  # pixels a side of `lab.dimensions.add_unequal`'s pictures
 
 
 def show_page() -> None:
@@ -127,7 +127,7 @@ def show_size(name: str, label: str) -> None:
 @st.cache_data(max_entries=256, show_spinner=False)
 def add_unequal(inputs: int, outputs: int, maps: bool) -> str:
     """PyTorch's words, asked of a worker; empty where it adds the two."""
-    return hub.call(hub.demonstrate("add_unequal", inputs, outputs, 1, maps))
+    return hub.call(hub.demonstrate("dimensions.add_unequal", inputs, outputs, 1, maps))
 
 
 def show_mismatch(sizes: Sizes) -> None:

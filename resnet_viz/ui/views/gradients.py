@@ -144,7 +144,7 @@ def show_slopes() -> None:
         st.info(_("Choose at least one net, one kind of initial weights, and with or without normalisation."))
         return
     key = ("slopes", *nets)
-    start_job(key, [Call("measure_slopes", None, (net, "digits", SEEDS)) for net in nets], "slopes")
+    start_job(key, [Call("experiments.why.measure_slopes", None, (net, "digits", SEEDS)) for net in nets], "slopes")
     follow_job(key, "slopes", lambda job: show_slope_charts(nets, job))
 
 
@@ -209,8 +209,9 @@ def show_shattering() -> None:
         keep("line_seed", st.number_input, _("Seed of the curve"), 0, get_choice("line_seeds") - 1, width=170)
     depth, scale, seeds = (get_choice(name) for name in ("line_depth", "line_scale", "line_seeds"))
     key = ("shattering", depth, scale, seeds)
-    start_job(key, [Call("measure_autocorrelation", None, (depth, residual, True, float(scale) if residual else 1.0, seeds,
-                                                            POINTS)) for residual in (False, True)], "shattering")
+    start_job(key, [Call("experiments.why.measure_autocorrelation", None,
+                         (depth, residual, True, float(scale) if residual else 1.0, seeds, POINTS))
+                    for residual in (False, True)], "shattering")
     follow_job(key, "shattering", lambda job: show_lines(job, scale))
 
 
@@ -260,7 +261,8 @@ def judge_shattering(lag1: float) -> str:
 def show_trained(subject: Subject) -> None:
     """Of the subject's nets, as they stand: the gradient at each layer, and how strongly each responds."""
     key, lanes = subject.key("trained"), len(subject.states)
-    start_job(key, [Call(name, state) for name in ("measure", "measure_responses") for state in subject.states], "trained")
+    names = ("experiments.training.measure", "experiments.why.measure_responses")
+    start_job(key, [Call(name, state) for name in names for state in subject.states], "trained")
 
     def show(job: Job) -> None:
         for show_part, results in ((show_now, job.results[:lanes]), (show_responses, job.results[lanes:])):

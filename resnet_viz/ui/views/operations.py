@@ -88,7 +88,7 @@ def show_results(subject: Subject) -> None:
         arguments = (tuple(operations), recompute and subject.net(i).norm == "batch")
         key = subject.key("operate", i, *arguments)
         try:
-            results += hub.call(hub.measure(key, [Call("measure_operation", state, arguments)]))
+            results += hub.call(hub.measure(key, [Call("experiments.operations.measure_operation", state, arguments)]))
         except ConfigError as error:
             st.error(sentence(error), icon=":material/error:")
             return

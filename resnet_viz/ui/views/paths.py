@@ -141,7 +141,7 @@ def show_paths(subject: Subject) -> None:
         st.button(_("Take nets with few blocks"), key="few", on_click=take_few, icon=":material/account_tree:")
         return
     takes, key = list_paths(blocks), subject.key("each path", lane)
-    start_job(key, [Call("measure_each_path", subject.states[lane], (takes,))], "unravelled")
+    start_job(key, [Call("experiments.why.measure_each_path", subject.states[lane], (takes,))], "unravelled")
     follow_job(key, "unravelled", lambda job: show_unravelled(
         takes, job.results[0], get_choice("path"), COLOURS[lane], str(hash(key)),
         lambda path: choose("path", path)) if job.results[0] else None)
@@ -165,7 +165,7 @@ def show_lengths(subject: Subject) -> None:
         keep("draw_seed", st.number_input, _("Seed of the draws"), *DRAWS["draw_seed"], width=180)
     arguments = (get_choice("samples"), get_choice("draw_seed"))
     key = subject.key("paths", *arguments)
-    start_job(key, [Call("measure_paths", state, arguments) for state in subject.states], "paths")
+    start_job(key, [Call("experiments.why.measure_paths", state, arguments) for state in subject.states], "paths")
     follow_job(key, "paths", lambda job: show_results(subject, job))
 
 
@@ -288,7 +288,7 @@ def show_cost(subject: Subject, lane: int, k: int, line: str) -> None:
     """What is said of the deletion; and held-out accuracy with and without the block, or why it cannot be dropped."""
     arguments = ((Operation("lesion", k),), False)
     key = subject.key("operate", lane, *arguments)
-    start_job(key, [Call("measure_operation", subject.states[lane], arguments)], f"cost.{lane}")
+    start_job(key, [Call("experiments.operations.measure_operation", subject.states[lane], arguments)], f"cost.{lane}")
     follow_job(key, f"cost.{lane}", lambda job: st.markdown(join(line, *map(tell_cost, filter(None, job.results)))))
 
 

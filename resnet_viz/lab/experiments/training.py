@@ -1,0 +1,113 @@
+"""Training, and what is measured on the way: with what it imports, all the code that determines a run's numbers.
+
+A run is known by the hash of that code (`sweeps.hash_code`): what is added here forgets all stored runs, what is added
+to another module of `experiments` forgets none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resnet_viz.lab import probes
+from resnet_viz.lab.datasets import load_data
+from resnet_viz.lab.nets import Net, build_net
+from resnet_viz.lab.train import MOMENTS, Trainer, flatten, get_trainer, set_up_process
+from resnet_viz.records import DATASETS, PROBE_EVERY, Frame, Lane, State
+
+
+def make_state(lane: Lane, dataset: str, seed: int) -> State:
+    """The state before the first step."""
+    module = build_net(lane.net, DATASETS[dataset], seed)
+    weights = flatten(list(module.parameters()))
+    buffers = flatten([b for b in module.buffers() if b.is_floating_point()])
+    moments = np.zeros((len(MOMENTS[lane.train.optimizer]), len(weights)), np.float32)
+    return State(lane, dataset, seed, 0, weights, buffers, moments)
+
+
+def advance(state: State, steps: int, lane: Lane | None = None) -> tuple[State, Frame]:
+    """Train `steps` steps from `state`, which is not changed: the new state, and what was measured on the way.
+
+    `lane`, where given, is the lane's configuration from this step on (a live change). Any slicing gives the same bits.
+    Training stops before a step that starts from, or leads to, a number that is not finite; that step leaves no trace.
+    """
+    started = time.perf_counter()
+    state = dataclasses.replace(state, lane=lane or state.lane)
+    trainer, rows, looks, diverged = load_trainer(state), [], [], False
+    for step in range(state.step, state.step + steps):
+        statistics = trainer.buffers.clone()
+        row, look = _pass(trainer, state.seed, step, step % PROBE_EVERY == 0)
+        diverged = not _is_finite(trainer, row, look)
+        if diverged:
+            trainer.buffers.copy_(statistics)
+            break
+        rows.append(row)
+        looks += look
+        trainer.update()
+    frame = _make_frame(state, rows, looks, time.perf_counter() - started, diverged)
+    return trainer.save(state, len(rows)), frame
+
+
+def measure(state: State, lane: Lane | None = None) -> Frame:
+    """Measure where a state stands, on its next batch, without training: a frame of one row and one probe."""
+    state = dataclasses.replace(state, lane=lane or state.lane)
+    trainer = load_trainer(state)
+    row, look = _pass(trainer, state.seed, state.step, True)
+    diverged = not _is_finite(trainer, row, look)
+    return _make_frame(state, [] if diverged else [row], [] if diverged else look, 0.0, diverged)
+
+
+def load_trainer(state: State) -> Trainer:
+    """A trainer that holds a copy of the state, until the next state of the same configuration is loaded."""
+    set_up_process()  # per thread, and a worker may run a task in any
+    trainer = get_trainer(state.lane, state.dataset)
+    trainer.load(state)
+    return trainer
+
+
+def load_net(state: State) -> Net:
+    """The state's net, for as long as `load_trainer` says."""
+    return load_trainer(state).module
+
+
+def _pass(trainer: Trainer, seed: int, step: int, probe: bool) -> tuple[Tensor, list[tuple]]:
+    """Forward and backward pass of one step, measured: the row (loss, accuracy, gradient (L)), and the probe, if any."""
+    data = load_data(trainer.dataset)
+    held_out = probes.measure_held_out(trainer.module, data) if probe else ()
+    x, y = data.take_batch(seed, step, trainer.lane.train.batch_size)
+    loss, trace = trainer.run_passes(x, y)
+    with torch.no_grad():
+        accuracy = (trace.logits.argmax(1) == y).float().mean()
+        row = torch.cat([torch.stack([loss, accuracy]), probes.measure_gradients(trace)])
+        if not probe:
+            return row, []
+        slopes = probes.measure_weight_gradients(trainer.module, trainer.gradients)
+        norms = probes.measure_weight_norms(trainer.module)
+        return row, [(step, *held_out, slopes, *probes.measure_blocks(trace), norms)]
+
+
+def finish(state: State) -> dict[str, Any]:
+    """Loss and accuracy on the whole training part and on the held-out part."""
+    return probes.measure_whole(load_net(state), load_data(state.dataset))
+
+
+def _is_finite(trainer: Trainer, row: Tensor, look: list[tuple]) -> bool:
+    """Whether all is finite that a step measured and that its update would use."""
+    held_out = [value for probe in look for value in probe[1:3]]
+    return bool(row.isfinite().all()) and trainer.is_finite() and all(map(math.isfinite, held_out))
+
+
+def _make_frame(state: State, rows: list[Tensor], looks: list[tuple], seconds: float, diverged: bool) -> Frame:
+    depth, blocks = state.lane.net.depth, state.lane.net.blocks
+    table = torch.stack(rows).numpy() if rows else np.zeros((0, depth + 1), np.float32)
+    shapes = [(), (), (), (depth,), *[(blocks,)] * 4]
+    columns = zip(*looks, strict=True) if looks else [[]] * len(shapes)
+    step, *probe = [np.array(column, np.float32).reshape(-1, *s) for column, s in zip(columns, shapes, strict=True)]
+    return Frame(state.step, table[:, 0], table[:, 1], table[:, 2:], step.astype(np.int64), *probe,
+                 seconds=seconds, diverged=bool(diverged))
