@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from resnet_viz import sweeps
+from resnet_viz.ui.board import join_modules
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "resnet_viz"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+SCRIPTS = sorted((ROOT / "assets").rglob("*.js"))
 
 # What a part of the package may import of the package. Imports inside functions count, but for `LAZY`.
 ALLOWED = {
@@ -119,6 +121,22 @@ def test_records_import_one_way() -> None:
         assert known <= set(RECORDS[:i]), f"records/{name}.py imports {known - set(RECORDS[:i])}"
 
 
+def test_board_can_be_joined() -> None:
+    """Its modules import what others export, without a cycle; `board.js` is the last; no two give something one name."""
+    exports, imports = {}, {}
+    for path in (ROOT / "assets" / "board").glob("*.js"):
+        module = path.read_text(encoding="utf-8")
+        exports[path.name] = set(re.findall(r"^export (?:const|function|class) (\w+)", module, re.M))
+        imports[path.name] = {name: set(names.split(", ")) for names, name in
+                              re.findall(r'^import \{ (.+) \} from "\./(.+)";$', module, re.M)}
+    assert imports.keys() == exports.keys() and all(names <= exports[name] for found in imports.values()
+                                                    for name, names in found.items())
+    joined = join_modules(ROOT / "assets" / "board")
+    names = re.findall(r"^(?:const|let|function|class) (\w+)", joined, re.M)
+    assert len(names) == len(set(names)) > 50 and not re.search("^import|^export (?!default)", joined, re.M)
+    assert joined.index("export default") > joined.rindex("class ")
+
+
 def test_tasks_import_the_lab_only_when_they_run() -> None:
     assert not [name for name in find_imports(PACKAGE / "engine" / "tasks.py", top_only=True) if ".lab" in name]
 
@@ -134,7 +152,7 @@ def test_fragments_speak_the_session_s_language() -> None:
 
 
 def test_readme_tree_is_the_folder() -> None:
-    """Every file and folder that the README's tree names exists, and every module of the package is in it."""
+    """Every file and folder that the README's tree names exists, and every module and script is in it."""
     tree = re.search(r"```text\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S).group(1)
     named, folders = set(), []
     for line in tree.splitlines():
@@ -145,14 +163,14 @@ def test_readme_tree_is_the_folder() -> None:
         path = Path(*folders)
         assert (ROOT / path).exists(), f"the README names {path}"
         named.add(str(path))
-    missing = [str(path.relative_to(ROOT)) for path in MODULES if path.name not in ("__init__.py", "__main__.py")
+    missing = [str(path.relative_to(ROOT)) for path in MODULES + SCRIPTS if path.name not in ("__init__.py", "__main__.py")
                and str(path.relative_to(ROOT)) not in named]
     assert not missing, f"the README's tree lacks {missing}"
 
 
 def test_nothing_is_fetched_from_elsewhere() -> None:
     """No page loads code, styles or fonts from another host."""
-    for path in [*(ROOT / "assets").glob("board.*"), *MODULES]:
+    for path in [*SCRIPTS, *(ROOT / "assets").rglob("*.css"), *MODULES]:
         text = path.read_text(encoding="utf-8")
         addresses = [a for a in re.findall(r"https?://[^\s\"'`)]+", text) if "w3.org" not in a and "{" not in a]
         assert not addresses, f"{path.name}: {addresses}"

@@ -41,7 +41,7 @@ def translations(catalog) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def board() -> str:
     """The board's code, without comments."""
-    code = (ROOT / "assets" / "board.js").read_text(encoding="utf-8")
+    code = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "assets" / "board").glob("*.js")))
     return re.sub(r"/\*.*?\*/|(?<!:)//[^\n]*", "", code, flags=re.S)
 
 

@@ -1,10 +1,12 @@
 """The live board: one keyed v2 component that draws a race while it runs.
 
 A WebSocket (`feed.py`) pushes frames to the browser; Streamlit's reruns only exchange the words and
-the feed's address. The drawing is in `assets/board.js`, its contract with the server in that file's head.
+the feed's address. The drawing is in the modules of `assets/board`, its contract with the server in the head of `board.js`.
 """
 
+import re
 from dataclasses import asdict, dataclass
+from graphlib import TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,15 +14,28 @@ import streamlit as st
 
 from resnet_viz.text import _
 
-ASSETS = Path(__file__).parents[2] / "assets"
+FOLDER = Path(__file__).parents[2] / "assets" / "board"
+IMPORT = re.compile(r'^import .* from "\./(.+)";$', re.MULTILINE)
+UNJOINED = re.compile(rf"{IMPORT.pattern}\n|^export (?!default)", re.MULTILINE)
 PLOTLY = f"/plotly/plotly.min.js?v={version('plotly')}"
 HTML = '<div class="rv-board" data-testid="board" role="figure"></div>'
+
+
+def join_modules(folder: Path) -> str:
+    """JavaScript modules as one, each behind those that it imports; no two may give something one name.
+
+    For Streamlit, where a component's script has no address from which it could import its neighbours.
+    """
+    modules = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.js")}
+    imports = {name: IMPORT.findall(module) for name, module in modules.items()}
+    return "".join(UNJOINED.sub("", modules[name]) for name in TopologicalSorter(imports).static_order())
+
 
 _mount = st.components.v2.component(
     "resnet_viz_board",
     html=HTML,
-    css=(ASSETS / "board.css").read_text(encoding="utf-8"),
-    js=(ASSETS / "board.js").read_text(encoding="utf-8"),
+    css=(FOLDER / "board.css").read_text(encoding="utf-8"),
+    js=join_modules(FOLDER),
     isolate_styles=False,
 )
 

@@ -1,0 +1,223 @@
+/* The live board: a race of nets, drawn while it runs.
+ *
+ * The server pushes a snapshot, then about ten deltas a second, over a WebSocket; this module keeps
+ * the newest state and draws it once per animation frame. Streamlit calls the default export again
+ * on every rerun, so a board is kept per parent element: words, theme and feed are exchanged in
+ * place and a chart, once mounted, stays (its zoom with it). All words come from `data.text`.
+ * Its parts are given the board, and know of it what they draw; they do not know each other.
+ */
+
+import { readTheme, SYMBOLS } from "./colour.js";
+import { Details, Tooltip } from "./facts.js";
+import { Feed } from "./feed.js";
+import { Grid, loadPlotly } from "./grid.js";
+import { buildKey, buildLegend } from "./legend.js";
+import { Rows } from "./rows.js";
+import { addNews, startLane } from "./series.js";
+import { Status } from "./status.js";
+import { html, part, setText } from "./tools.js";
+
+const SETTLE_MS = 300;
+const AGAIN_MS = 3000;
+
+class Board {
+  constructor(root) {
+    Object.assign(this, { root, race: null, lanes: [], looks: [], selected: null, pointed: null, connection: "" });
+    this.status = { state: "", step: 0 }; // until the feed tells: a race that is paused is not called ready
+    Object.assign(root.dataset, { mounts: 0, frames: 0, step: 0, state: "", seq: "", connection: "" });
+    this.build();
+    this.feed = new Feed((message) => this.receive(message), (connection) => this.connectionChanged(connection));
+    this.sizes = new ResizeObserver(() => this.resized());
+    this.sizes.observe(root);
+    root.addEventListener("keydown", (event) => event.key === "Escape" && this.escape());
+  }
+
+  build() {
+    this.heading = html("h2", { class: "rv-hidden" });
+    this.told = new Status(this);
+    this.rows = new Rows(this);
+    this.key = part("key");
+    this.details = new Details(this);
+    this.legend = part("legend", "ul");
+    this.grid = new Grid(this);
+    this.tooltip = new Tooltip(this);
+    this.root.replaceChildren(
+      this.heading, this.told.line, this.told.progress, this.told.notice, this.rows.node, this.key, this.details.node,
+      this.legend, this.grid.node, this.tooltip.node, this.told.spoken,
+    );
+  }
+
+  // -- what Streamlit tells: words, names, feed
+
+  update(data) {
+    this.data = data;
+    const spoken = JSON.stringify([data.text, data.language, data.lanes, data.charts, data.chains]);
+    Object.assign(this, { text: data.text, language: data.language.replace("_", "-"), looks: data.lanes });
+    this.grid.choose(data.charts);
+    if (spoken !== this.spokenIn) this.relabel();
+    this.spokenIn = spoken;
+    this.feed.follow(data.feed);
+    loadPlotly(data.plotly).then(() => this.refresh(), () => {}); // without it there are the chains; the next call asks again
+    this.refresh();
+  }
+
+  relabel() {
+    this.root.setAttribute("aria-label", this.text.board_label);
+    this.root.setAttribute("lang", this.language);
+    setText(this.heading, this.text.board_label);
+    this.grid.charts.forEach((chart) => chart.relabel());
+    this.stamp = (this.stamp ?? 0) + 1;
+    this.rows.build();
+    this.key.hidden = !this.data.chains;
+    this.key.replaceChildren(...buildKey(this));
+    this.legend.replaceChildren(...buildLegend(this));
+    this.told.summary = null;
+  }
+
+  // -- what the server tells: the race
+
+  receive(message) {
+    this.status = message.status;
+    this.compareState();
+    if (message.type === "snapshot") this.restart(message.race);
+    message.lanes.forEach((news, i) => this.lanes[i] && addNews(this.lanes[i], news));
+    this.seq = message.seq;
+    this.refresh();
+  }
+
+  restart(race) {
+    const same = this.race?.id === race.id && this.status.step >= this.step;
+    this.race = race;
+    this.lanes = race.lanes.map(startLane);
+    if (!same) this.grid.charts.forEach((chart) => chart.forget());
+    if (this.selected >= this.blockCount()) this.selected = null;
+    if (this.rows.words.length !== this.lanes.length) this.rows.build();
+  }
+
+  connectionChanged(connection) {
+    this.connection = connection;
+    this.compareState();
+    this.schedule();
+  }
+
+  /**
+   * The page's buttons were drawn for a state. Where the race has left it by itself, ask for them to be drawn again; where
+   * the server no longer has it, for another race, until there is one: Streamlit may find its server later than the feed.
+   */
+  compareState(wait = SETTLE_MS) {
+    this.comparing ??= setTimeout(() => {
+      this.comparing = undefined;
+      const state = this.connection === "gone" ? "gone" : this.status.state;
+      if (state && state !== this.data.state) this.tell?.(state);
+      if (state === "gone") this.compareState(AGAIN_MS);
+    }, wait);
+  }
+
+  // -- what the reader does
+
+  point(lane, block) {
+    this.pointed = lane === null ? null : { lane, block };
+    this.schedule();
+  }
+
+  select(block) {
+    this.selected = block === this.selected ? null : block;
+    this.refresh();
+  }
+
+  escape() {
+    Object.assign(this, { selected: null, pointed: null });
+    this.refresh();
+  }
+
+  // -- words
+
+  laneName(i) {
+    return this.look(i).name;
+  }
+
+  look(i) {
+    return this.looks[i] ?? { name: `${i + 1}`, colour: i % SYMBOLS.length, dash: false };
+  }
+
+  blockCount() {
+    return Math.max(0, ...(this.race?.lanes.map((lane) => lane.blocks.length) ?? [0]));
+  }
+
+  count(number) {
+    return new Intl.NumberFormat(this.language, { maximumFractionDigits: 0 }).format(number);
+  }
+
+  short(number) {
+    return new Intl.NumberFormat(this.language, { notation: "compact", maximumSignificantDigits: 3 }).format(number);
+  }
+
+  // -- drawing: once per animation frame, the newest state only
+
+  refresh(charts = this.grid.charts) {
+    for (const chart of charts) chart.stale = true;
+    this.schedule();
+  }
+
+  resized() {
+    this.stamp += 1;
+    this.refresh();
+  }
+
+  schedule() {
+    if (this.gone || !this.text) return;
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      if (this.root.isConnected) this.draw(); // else the page has been left, and there is no style to read
+    });
+  }
+
+  draw() {
+    const begin = performance.now();
+    this.drawTheme();
+    this.told.draw();
+    this.rows.draw();
+    this.details.draw();
+    this.tooltip.draw();
+    this.grid.draw(window.Plotly);
+    this.told.speak();
+    this.step = this.status.step;
+    const drawn = { frames: Number(this.root.dataset.frames) + 1, step: this.status.step, state: this.status.state, seq: this.seq ?? "", connection: this.connection };
+    Object.assign(this.root.dataset, drawn, { drawMs: (performance.now() - begin).toFixed(1), selected: this.selected === null ? "" : this.selected + 1 });
+    window.__boardFrames?.push(performance.now());
+  }
+
+  drawTheme() {
+    const theme = readTheme(this.root);
+    if (JSON.stringify(theme) !== JSON.stringify(this.theme)) this.grid.charts.forEach((chart) => (chart.stale = true));
+    this.theme = theme;
+  }
+
+  dispose() {
+    this.gone = true;
+    clearTimeout(this.comparing);
+    cancelAnimationFrame(this.frame);
+    this.feed.dispose();
+    this.sizes.disconnect();
+    this.grid.end();
+  }
+}
+
+const boards = new WeakMap();
+
+/** One board per parent element. Returns what ends it. */
+export default function showBoard({ parentElement, data, setTriggerValue }) {
+  const root = parentElement.querySelector(".rv-board");
+  let kept = boards.get(parentElement);
+  if (!kept || kept.board.root !== root || kept.board.gone) {
+    kept?.board.dispose();
+    kept = { board: new Board(root), calls: 0 };
+    boards.set(parentElement, kept);
+  }
+  kept.calls += 1;
+  kept.board.update(data);
+  kept.board.tell = (state) => setTriggerValue("settled", state);
+  const call = kept.calls;
+  // Streamlit may clean up after a call that a newer one has overtaken: only the newest call may end the board.
+  return () => setTimeout(() => call === kept.calls && kept.board.dispose(), 50);
+}

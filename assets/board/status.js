@@ -1,0 +1,55 @@
+/* How the race stands, in words: state, step and speed, a bar, a notice of what went wrong, a summary for those who listen. */
+
+import { recent } from "./series.js";
+import { fill, html, isNumber, part, percent, scientific, setAttribute, setText } from "./tools.js";
+
+const SUMMARY_MS = 5000; // pause between two spoken summaries
+
+export class Status {
+  constructor(board) {
+    Object.assign(this, { board, bar: html("i"), notice: part("notice", "p"), summary: null });
+    this.words = { state: part("state", "strong"), step: part("step", "span"), speed: part("speed", "span"), connection: part("connection", "span") };
+    this.line = part("status");
+    this.line.append(...Object.values(this.words));
+    this.progress = html("div", { class: "rv-progress", "aria-hidden": "true" }, this.bar);
+    this.spoken = part("summary", "p", { class: "rv-hidden", "aria-live": "polite" });
+    this.notice.hidden = true;
+  }
+
+  draw() {
+    const { board, words } = this;
+    const { text, connection } = board;
+    const { state, step, speed } = board.status;
+    const limit = board.status.limit ?? board.race?.limit;
+    setText(words.state, text[`state_${state}`] ?? "");
+    setText(words.step, limit ? fill(text.step_of, { step: board.count(step), limit: board.count(limit) }) : "");
+    setText(words.speed, state === "running" && isNumber(speed) ? fill(text.speed, { speed: board.count(speed) }) : "");
+    setText(words.connection, connection === "lost" ? text.connection_lost : "");
+    setAttribute(this.bar, "style", `width:${limit ? (100 * Math.min(1, step / limit)).toFixed(2) : 0}%`);
+    this.drawNotice();
+  }
+
+  drawNotice() {
+    const { board } = this;
+    const { text } = board;
+    const { state, lane, step, diverged_at: divergedAt } = board.status;
+    const words = { refused: text.refused, gone: text.gone }[board.connection] ?? { diverged: text.diverged, failed: text.failed }[state];
+    this.notice.hidden = !words;
+    if (words) setText(this.notice, fill(words, { lane: board.laneName(lane ?? 0), step: board.count(divergedAt ?? step) }));
+  }
+
+  /** The summary in words, for those who listen: at each change of state, else every five seconds. */
+  speak() {
+    const now = performance.now();
+    const { board } = this;
+    const { text } = board;
+    const { state, step } = board.status;
+    if (!board.race || (this.summary?.state === state && (this.summary.step === step || now - this.summary.at < SUMMARY_MS))) return;
+    this.summary = { state, step, at: now };
+    const lanes = board.lanes.map((lane, i) => fill(text.summary_lane, {
+      lane: board.laneName(i), accuracy: percent(recent(lane.points.accuracy)), gradient: scientific(lane.gradient?.[0]),
+    }));
+    const notice = this.notice.hidden ? [] : [this.notice.textContent];
+    setText(this.spoken, [text[`state_${state}`], this.words.step.textContent, ...notice, ...lanes].join(text.sentence_end));
+  }
+}
