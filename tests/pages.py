@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
 
+from resnet_viz.engine.hub import hub
+from resnet_viz.engine.race import Race
+
 SCRIPT = """
 from resnet_viz.ui.session import start_session
 from resnet_viz.ui.views.{name} import show_page
@@ -35,6 +38,33 @@ def wait_for(condition: Callable[[], object], meanwhile: Callable[[], object] = 
             looked = time.monotonic()
         time.sleep(0.05)
     assert condition()
+
+
+def open_nets(name: str, **query: str) -> AppTest:
+    """A page that operates on nets, once they are trained."""
+    return train_nets(run_page(name, **query))
+
+
+def train_nets(page: AppTest) -> AppTest:
+    """The page once its nets are trained, run now and then meanwhile, as its fragments are in a browser."""
+    wait_for(lambda: find_nets(page).step >= page.session_state["subject.step"], page.run)
+    page.run()
+    assert not page.exception
+    return page
+
+
+def wait_for_jobs() -> None:
+    """Until all that was asked for has been measured."""
+    wait_for(lambda: all(job.state != "running" for job in list(hub.jobs.values())))
+
+
+def find_nets(page: AppTest) -> Race:
+    """The race whose nets a page operates on."""
+    return hub.find(page.session_state["subject"])
+
+
+def read_texts(page: AppTest) -> str:
+    return "\n".join(item.value for item in [*page.header, *page.markdown, *page.caption, *page.info])
 
 
 def can_be_taken_home(page: AppTest) -> bool:

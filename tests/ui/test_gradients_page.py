@@ -12,37 +12,23 @@ from resnet_viz.lab.experiments import training
 from resnet_viz.lab.experiments.why import measure_autocorrelation, measure_responses, measure_slopes
 from resnet_viz.records import NetConfig
 from resnet_viz.ui.views import gradients
-from tests.pages import can_be_taken_home, run_page, wait_for
+from tests.pages import can_be_taken_home, find_nets, open_nets, read_texts, wait_for_jobs
 
 SMALL = {"depth": "8", "at": "30", "slope_depth": "8", "line_depth": "3"}
 
 
-def open_page(engine: Hub, **query: str) -> AppTest:
+def open_page(**query: str) -> AppTest:
     """The page once its nets are trained and measured."""
-    return finish(engine, run_page("gradients", **query))
-
-
-def finish(engine: Hub, page: AppTest) -> AppTest:
-    """A page that nobody looks at trains no nets: it is run now and then, as its fragments are in a browser."""
-    wait_for(lambda: find_race(engine, page).step >= page.session_state["subject.step"], page.run)
-    page.run()
-    wait_for(lambda: all(job.state != "running" for job in list(engine.jobs.values())))
+    page = open_nets("gradients", **query)
+    wait_for_jobs()
     page.run()
     assert not page.exception
     return page
 
 
-def find_race(engine: Hub, page: AppTest):
-    return engine.find(page.session_state["subject"])
-
-
-def read_texts(page: AppTest) -> str:
-    return "\n".join(item.value for item in [*page.markdown, *page.caption, *page.info, *page.header])
-
-
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
 def test_page_runs_in_both_languages(engine: Hub, language: str) -> None:
-    page = open_page(engine, **SMALL | {"line_depth": "10"}, lang=language)
+    page = open_page(**SMALL | {"line_depth": "10"}, lang=language)
     text = read_texts(page)
     assert not page.error
     assert {"en": "It is shattered.", "zh_CN": "梯度破碎了。"}[language] in text  # the plain net of ten layers
@@ -51,14 +37,14 @@ def test_page_runs_in_both_languages(engine: Hub, language: str) -> None:
 
 
 def test_numbers_are_the_labs(engine: Hub) -> None:
-    page = open_page(engine, **SMALL)
+    page = open_page(**SMALL)
     text = read_texts(page)
     for kind, norm, init in (("none", "none", "default"), ("identity", "none", "he"), ("identity", "batch", "xavier")):
         slope = measure_slopes(NetConfig(shortcut=kind, depth=8, norm=norm, init=init)).slope
         assert f"**{gradients.write_slope(slope)}**" in text
     smooth = measure_autocorrelation(3, False)
     assert f"Plain: autocorrelation at lag 1 is {smooth.mean[1]:.2f} ± {smooth.by_seed[:, 1].std():.2f}." in text
-    for state in engine.call(find_race(engine, page).take_states(30)):
+    for state in engine.call(find_nets(page).take_states(30)):
         responses, gradient = measure_responses(state), training.measure(state).gradient[0].astype(float)
         assert f"between {responses.min():.3g} and {responses.max():.3g}" in text
         slope = gradients.write_slope(math.log10(gradient[0] / gradient[-1]) / 3)
@@ -68,7 +54,7 @@ def test_numbers_are_the_labs(engine: Hub) -> None:
 
 def test_every_init_norm_and_shortcut(engine: Hub) -> None:
     """All 24 at once; a plain net whose branches end in zeros has no gradient, and it is said."""
-    page = open_page(engine, **SMALL | {"kinds": "none,identity,projection-all", "inits": "default,he,xavier,zero-last"})
+    page = open_page(**SMALL | {"kinds": "none,identity,projection-all", "inits": "default,he,xavier,zero-last"})
     assert not page.error
     job = next(job for key, job in engine.jobs.items() if key[0] == "slopes" and len(key) == 25)
     assert job.state == "done" and all(result is not None for result in job.results)
@@ -76,7 +62,7 @@ def test_every_init_norm_and_shortcut(engine: Hub) -> None:
 
 
 def test_address_is_the_choices(engine: Hub) -> None:
-    page = open_page(engine, **SMALL | {"kinds": "identity", "line_scale": "0.1", "line_seeds": "12", "line_seed": "11"})
+    page = open_page(**SMALL | {"kinds": "identity", "line_scale": "0.1", "line_seeds": "12", "line_seed": "11"})
     assert not page.error
     query = {name: page.query_params[name] for name in ("kinds", "line_scale", "line_seeds", "line_seed", "slope_depth")}
     assert query == {"kinds": "identity", "line_scale": "0.1", "line_seeds": "12", "line_seed": "11", "slope_depth": "8"}
@@ -85,7 +71,7 @@ def test_address_is_the_choices(engine: Hub) -> None:
 
 
 def test_nothing_chosen_is_told(engine: Hub) -> None:
-    page = open_page(engine, **SMALL)
+    page = open_page(**SMALL)
     page.button_group(key="widget.inits").set_value([]).run()
     assert "Choose at least one net" in page.info[0].value and not page.exception
 
@@ -96,7 +82,7 @@ def test_nothing_chosen_is_told(engine: Hub) -> None:
                                    {"line_depth": "1" * 400}])
 def test_a_forged_address_is_told(engine: Hub, query: dict[str, str]) -> None:
     """The sentence names the field and what it takes; the page is there."""
-    page = open_page(engine, **SMALL | query)
+    page = open_page(**SMALL | query)
     errors = [error.value for error in page.error]  # told until something is chosen
     assert len(errors) == 1 and next(iter(query)) in errors[0] and len(errors[0]) < 300
     page.number_input(key="widget.line_depth").set_value(4).run()

@@ -17,35 +17,21 @@ from resnet_viz.lab.experiments import training
 from resnet_viz.lab.experiments.planes import measure_landscape_rows
 from resnet_viz.ui.terrain import SIDES, list_blocks
 from resnet_viz.ui.views.landscape import compare, tell_shape
-from tests.pages import can_be_taken_home, run_page, wait_for
+from tests.pages import can_be_taken_home, open_nets, read_texts, wait_for_jobs
 
 SMALL = {"depth": "8", "width": "16", "at": "30", "steps": "30", "finest": "9", "part": "test"}
 CONV = {**SMALL, "family": "conv", "width": "3", "shortcut": "zero-pad", "norm": "batch", "at": "12", "steps": "12"}
 
 
-def open_page(engine: Hub, **query: str) -> AppTest:
-    """The page once its nets have been trained: the test runner does not run fragments by itself."""
-    page = run_page("landscape", **query)
-    wait_for(lambda: (race := engine.find(page.session_state["subject"])).state != "running"
-             and (race.step >= page.session_state["subject.step"] or not page.run()))  # one that nobody watches pauses
-    page.run()
-    assert not page.exception
-    return page
-
-
 def refine(engine: Hub, page: AppTest) -> AppTest:
     """Run the page until nothing is measured any more."""
     for _level in range(12):
-        wait_for(lambda: all(job.state != "running" for job in engine.jobs.values()))
+        wait_for_jobs()
         page.run()
         assert not page.exception
         if all(job.state != "running" for job in engine.jobs.values()):
             break
     return page
-
-
-def read_texts(page: AppTest) -> str:
-    return "\n".join(item.value for item in [*page.markdown, *page.caption, *page.info])
 
 
 def read_grid(page: AppTest, lane: int) -> list[list[str]]:
@@ -72,9 +58,9 @@ def test_blocks_of_all_grids_make_the_finest_one(points: int) -> None:
 
 def test_grids_grow_finer_and_hold_the_nets_own_loss(engine: Hub) -> None:
     """Never a coarser one after a finer one; the centre is the net's own loss, the corners are the lab's."""
-    page, shown = open_page(engine, **SMALL), []
+    page, shown = open_nets("landscape", **SMALL), []
     for _level in range(4):
-        wait_for(lambda: all(job.state != "running" for job in engine.jobs.values()))
+        wait_for_jobs()
         shown += re.findall(r"\d+×\d+ points", read_texts(page.run()))
     refine(engine, page)
     assert shown == sorted(shown) and not page.error
@@ -92,16 +78,16 @@ def test_grids_grow_finer_and_hold_the_nets_own_loss(engine: Hub) -> None:
 
 def test_cancelled_it_keeps_what_is_there_and_goes_on_at_a_button(engine: Hub) -> None:
     """The last grid, which takes seconds, is stopped; the one before stays, until it goes on."""
-    page = open_page(engine, **SMALL | {"depth": "20", "width": "128", "finest": "17", "plane_seed": "5"})
+    page = open_nets("landscape", **SMALL | {"depth": "20", "width": "128", "finest": "17", "plane_seed": "5"})
     for _level in range(4):
         if "9×9 points." in read_texts(page):
             break
-        wait_for(lambda: all(job.state != "running" for job in engine.jobs.values()))
+        wait_for_jobs()
         page.run()
     running = [job for job in engine.jobs.values() if job.state == "running"]
     for job in running:
         engine.loop.call_soon_threadsafe(job.cancel)
-    wait_for(lambda: all(job.state != "running" for job in engine.jobs.values()))
+    wait_for_jobs()
     page.run()
     assert running and {job.state for job in running} == {"cancelled"}
     assert "Stopped: what is there stays." in read_texts(page) and "9×9 points." in read_texts(page)
@@ -112,20 +98,20 @@ def test_cancelled_it_keeps_what_is_there_and_goes_on_at_a_button(engine: Hub) -
 
 
 def test_principal_directions_hold_more_of_the_trajectory(engine: Hub) -> None:
-    page = refine(engine, open_page(engine, **SMALL))
+    page = refine(engine, open_nets("landscape", **SMALL))
     shares = {}
     for plane in ("random", "pca"):
         page.button_group(key="widget.plane").set_value(plane).run()
         refine(engine, page)
         line = next(text for text in (item.value for item in page.caption) if "White line" in text)
-        shares[plane] = [float(share) for share in re.findall(r"(\d+\.\d) %", line)] or [0.0, 0.0]
+        shares[plane] = [float(share) for share in re.findall(r"(\d+\.\d)\s%", line)] or [0.0, 0.0]
     assert "pca" in page.query_params["plane"]
     assert all(share > 50 for share in shares["pca"]) and max(shares["random"]) < min(shares["pca"])
     assert "own principal directions" in read_texts(page)
 
 
 def test_no_trajectory_before_training(engine: Hub) -> None:
-    page = refine(engine, open_page(engine, **SMALL | {"at": "0"}))
+    page = refine(engine, open_nets("landscape", **SMALL | {"at": "0"}))
     assert "9×9 points." in read_texts(page) and "White line" not in read_texts(page)
     page.button_group(key="widget.plane").set_value("pca").run()
     assert "Principal directions need a trajectory" in read_texts(page) and not page.exception
@@ -138,7 +124,7 @@ def test_no_trajectory_before_training(engine: Hub) -> None:
     ("en", ["Loss landscape", "BatchNorm normalises with the statistics of the batch", "A slice proves nothing"]),
     ("zh_CN", ["损失地形", "BatchNorm 用当前批次", "一个切面什么也证明不了"])])
 def test_page_runs_in_both_languages(engine: Hub, language: str, words: list[str]) -> None:
-    page = refine(engine, open_page(engine, **CONV, lang=language, statistics="batch", view="surface"))
+    page = refine(engine, open_nets("landscape", **CONV, lang=language, statistics="batch", view="surface"))
     assert page.title[0].value == words[0] and not page.error
     assert all(word in read_texts(page) for word in words[1:])
     assert "batch" in page.query_params["statistics"]
@@ -146,8 +132,8 @@ def test_page_runs_in_both_languages(engine: Hub, language: str, words: list[str
 
 
 def test_a_forged_url_is_told_and_the_rest_works(engine: Hub) -> None:
-    page = open_page(engine, **SMALL | {"finest": "1000", "reach": "-1", "plane": "<b>", "plane_seed": "1e99", "view": "",
-                                        "way": "yes", "statistics": "none"})
+    page = open_nets("landscape", **SMALL | {"finest": "1000", "reach": "-1", "plane": "<b>", "plane_seed": "1e99",
+                                             "view": "", "way": "yes", "statistics": "none"})
     assert not page.exception
     assert len(page.error) == 7 and page.session_state["landscape.part"] == "test"
     page.button_group(key="widget.finest").set_value("9").run()
@@ -155,7 +141,7 @@ def test_a_forged_url_is_told_and_the_rest_works(engine: Hub) -> None:
 
 
 def test_nets_without_batchnorm_are_not_asked_for_its_statistics(engine: Hub) -> None:
-    page = open_page(engine, **SMALL)
+    page = open_nets("landscape", **SMALL)
     assert not [group for group in page.button_group if group.key == "widget.statistics"]
     assert "BatchNorm normalises" not in read_texts(page)
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub
 from resnet_viz.lab.experiments import training
@@ -16,25 +15,7 @@ from resnet_viz.lab.experiments.operations import measure_operation
 from resnet_viz.records import OPERATIONS, Operation, list_targets
 from resnet_viz.ui.history import Done, History, read_history, write_history
 from resnet_viz.ui.subject import PRESETS
-from tests.pages import run_page, wait_for
-
-
-def open_page(engine: Hub, **query: str) -> AppTest:
-    """The page once its nets have been trained: the test runner does not run fragments by itself."""
-    page = run_page("operations", **query)
-    wait_for(lambda: page.run() and find_race(engine, page).step >= page.session_state["subject.step"])  # else it pauses
-    page.run()
-    assert not page.exception
-    return page
-
-
-def find_race(engine: Hub, page: AppTest):
-    return engine.find(page.session_state["subject"])
-
-
-def read_texts(page: AppTest) -> str:
-    return "\n".join(item.value for item in [*page.markdown, *page.caption, *page.info])
-
+from tests.pages import find_nets, open_nets, read_texts, run_page, train_nets, wait_for
 
 OPERATION_TEXTS = st.builds(Operation, st.sampled_from(["zero-w", "lesion"]), st.integers(0, 50)) | st.builds(
     Operation, st.sampled_from(["scale", "scale-norm"]), st.integers(0, 50), st.floats(0, 1), st.none() | st.floats(0, 1)
@@ -65,7 +46,7 @@ def test_any_text_is_read_or_told(text: str) -> None:
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
 def test_zeroing_a_block_breaks_the_plain_net_only(engine: Hub, language: str) -> None:
     """The first preset: both nets have learned; one click; the residual block is the identity, the plain net guesses."""
-    page = open_page(engine, lang=language)
+    page = open_nets("operations", lang=language)
     page.button(key="do.zero-wb").click().run()
     assert not page.exception and not page.error
     text = read_texts(page)
@@ -75,7 +56,7 @@ def test_zeroing_a_block_breaks_the_plain_net_only(engine: Hub, language: str) -
 
 
 def test_undo_redo_and_undo_all(engine: Hub) -> None:
-    page = open_page(engine)
+    page = open_nets("operations")
     before = read_texts(page)
     page.button(key="do.lesion").click().run()
     page.button(key="do.zero-w").click().run()
@@ -89,7 +70,7 @@ def test_undo_redo_and_undo_all(engine: Hub) -> None:
 
 
 def test_what_does_not_apply_to_a_net_is_told_and_the_other_is_operated_on(engine: Hub) -> None:
-    page = open_page(engine, ops="cut-shortcut:1")
+    page = open_nets("operations", ops="cut-shortcut:1")
     assert "a plain net has none" in read_texts(page)
     assert "Nothing was done to this net" in read_texts(page) and not page.error
 
@@ -99,17 +80,14 @@ def test_what_does_not_apply_to_a_net_is_told_and_the_other_is_operated_on(engin
                                    {"at": "-5"}])
 def test_a_forged_url_is_told(engine: Hub, query: dict[str, str]) -> None:
     page = run_page("operations", **query)
-    errors = len(page.error)
-    if not errors:  # told once the nets are there
-        wait_for(lambda: find_race(engine, page).step >= page.session_state["subject.step"])
-        errors = len(page.run().error)
-    assert errors and not page.exception
+    assert page.error or train_nets(page).error  # some are told once the nets are there
+    assert not page.exception
 
 
 def test_operations_never_leak_into_the_race(engine: Hub) -> None:
     """Kept states, config and what the race goes on to are those of a race that nobody touched."""
-    page = open_page(engine, at="90", depth="8")
-    race = find_race(engine, page)
+    page = open_nets("operations", at="90", depth="8")
+    race = find_nets(page)
     config, kept = race.config, {step: [s.weights.copy() for s in states] for step, states in race.kept.items()}
     page.button(key="do.zero-wb").click().run()
     page.button(key="do.lesion").click().run()
@@ -122,7 +100,7 @@ def test_operations_never_leak_into_the_race(engine: Hub) -> None:
 
 
 def test_each_block_and_several_are_measured(engine: Hub) -> None:
-    page = open_page(engine)
+    page = open_nets("operations")
     page.button(key="each").click().run()
     page.button(key="several").click().run()
     jobs = [job for key, job in engine.jobs.items() if key[2] in ("each", "cumulative")]
@@ -130,20 +108,20 @@ def test_each_block_and_several_are_measured(engine: Hub) -> None:
     page.run()
     assert not page.exception and len(jobs) == 2
     each = next(job for key, job in engine.jobs.items() if key[2] == "each")
-    state = engine.call(find_race(engine, page).take_states(600))[1]
+    state = engine.call(find_nets(page).take_states(600))[1]
     alone = measure_operation(state, [Operation("lesion", 3)])
     assert each.results[2 + 7 + 3].after == alone.after
 
 
 def test_batch_norm_nets_are_measured_with_stale_and_with_recomputed_statistics(engine: Hub) -> None:
     """Four nets in the study: both as they are, and both with the statistics recomputed after the operation."""
-    page = open_page(engine, norm="batch", depth="6", at="20", statistics="recomputed", ops="lesion:0")
+    page = open_nets("operations", norm="batch", depth="6", at="20", statistics="recomputed", ops="lesion:0")
     assert page.query_params["statistics"] == "recomputed" and not page.error
     page.button(key="each").click().run()
     job = next(job for key, job in engine.jobs.items() if key[2] == "each" and len(job.calls) == 4 * 3)
     wait_for(lambda: job.state == "done")
     page.run()
-    state = engine.call(find_race(engine, page).take_states(20))[1]
+    state = engine.call(find_nets(page).take_states(20))[1]
     stale, fresh = (measure_operation(state, [Operation("lesion", 0)], again) for again in (False, True))
     assert (job.results[4 + 2].after, job.results[4 + 6].after) == (stale.after, fresh.after) and not page.exception
     assert stale.after != fresh.after
@@ -158,5 +136,5 @@ def test_presets_are_races_with_blocks_to_operate_on() -> None:
 
 
 def test_each_nets_picture_can_be_taken_home(engine: Hub) -> None:
-    labels = [button.proto.label for button in open_page(engine).get("download_button")]
+    labels = [button.proto.label for button in open_nets("operations").get("download_button")]
     assert labels.count("Picture (SVG)") == 2 and "Numbers (CSV)" in labels

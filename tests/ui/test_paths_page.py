@@ -14,37 +14,23 @@ from resnet_viz.records import Operation
 from resnet_viz.ui import unravelled
 from resnet_viz.ui.subject import PRESETS
 from resnet_viz.ui.views.paths import FIRST, MAX_DRAWN
-from tests.pages import can_be_taken_home, run_page, wait_for
+from tests.pages import can_be_taken_home, find_nets, open_nets, read_texts, wait_for_jobs
 
 SMALL = {"depth": "8", "at": "30"}
 
 
-def open_page(engine: Hub, **query: str) -> AppTest:
+def open_page(**query: str) -> AppTest:
     """The page once its nets are trained and measured."""
-    return finish(engine, run_page("paths", **query))
-
-
-def finish(engine: Hub, page: AppTest) -> AppTest:
-    """A page that nobody looks at trains no nets: it is run now and then, as its fragments are in a browser."""
-    wait_for(lambda: find_race(engine, page).step >= page.session_state["subject.step"], page.run)
-    page.run()
-    wait_for(lambda: all(job.state != "running" for job in list(engine.jobs.values())))
+    page = open_nets("paths", **query)
+    wait_for_jobs()
     page.run()
     assert not page.exception
     return page
 
 
-def find_race(engine: Hub, page: AppTest):
-    return engine.find(page.session_state["subject"])
-
-
-def read_texts(page: AppTest) -> str:
-    return "\n".join(item.value for item in [*page.markdown, *page.caption, *page.info])
-
-
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
 def test_page_runs_in_both_languages(engine: Hub, language: str) -> None:
-    page = open_page(engine, **SMALL, lang=language)
+    page = open_page(**SMALL, lang=language)
     assert not page.error and not page.info
     text = read_texts(page)
     assert {"en": "The sum of all path vectors **is** the gradient", "zh_CN": "**就是**梯度"}[language] in text
@@ -57,8 +43,8 @@ def test_the_page_opens_with_nets_that_can_be_drawn() -> None:
 
 
 def test_numbers_are_the_labs(engine: Hub) -> None:
-    page = open_page(engine, **SMALL, samples="5", draw_seed="3")
-    states = engine.call(find_race(engine, page).take_states(30))
+    page = open_page(**SMALL, samples="5", draw_seed="3")
+    states = engine.call(find_nets(page).take_states(30))
     text = read_texts(page)
     for state in states:
         result = measure_paths(state, 5, 3)
@@ -71,7 +57,7 @@ def test_numbers_are_the_labs(engine: Hub) -> None:
 
 
 def test_address_is_the_choices(engine: Hub) -> None:
-    page = open_page(engine, **SMALL, path="3", delete="2")
+    page = open_page(**SMALL, path="3", delete="2")
     assert (page.query_params["path"], page.query_params["delete"]) == ("3", "2")
     assert page.number_input(key="widget.delete").value == 3  # people count from 1
     page.number_input(key="widget.samples").set_value(7).run()
@@ -85,7 +71,7 @@ def test_address_is_the_choices(engine: Hub) -> None:
                                    {"delete": "٣"}, {"delete": ""}])
 def test_a_forged_address_is_told(engine: Hub, query: dict[str, str]) -> None:
     """The sentence names the field, its value and what it takes; the page is there."""
-    page = open_page(engine, **SMALL | query)
+    page = open_page(**SMALL | query)
     errors = [error.value for error in page.error]  # told until something is chosen
     assert len(errors) == 1 and next(iter(query)) in errors[0] and "whole number from" in errors[0]
     page.number_input(key="widget.samples").set_value(7).run()
@@ -94,16 +80,16 @@ def test_a_forged_address_is_told(engine: Hub, query: dict[str, str]) -> None:
 
 def test_too_many_blocks_to_draw(engine: Hub) -> None:
     """It is said, the rest is there, and one click takes nets that can be drawn."""
-    page = open_page(engine, depth="16", at="5", path="3")
+    page = open_page(depth="16", at="5", path="3")
     assert "Residual net has 7 blocks and 2⁷ = 128 paths, too many to draw" in page.info[0].value
     assert "The sum of all path vectors **is** the gradient" in read_texts(page)
     page.button(key="few").click().run()
-    race = find_race(engine, page).config
+    race = find_nets(page).config
     assert race == replace(PRESETS[FIRST][0].make_race(), steps=race.steps)
 
 
 def test_nets_without_shortcuts_have_one_path_each(engine: Hub) -> None:
-    page = open_page(engine, **SMALL, skips="0,0")
+    page = open_page(**SMALL, skips="0,0")
     assert "Neither net has shortcuts" in page.info[0].value and not page.error
 
 

@@ -263,7 +263,7 @@ def tell_drawing(subject: Subject, parts: list[Slice], ways: list[Trajectory] | 
 def write_share(share: float) -> str:
     if math.isnan(share):
         return "–"
-    return f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %"
+    return f"{100 * share:.1f}\u00a0%" if share >= 0.001 else "<\u00a00.1\u00a0%"
 
 
 def tell_limits(part: Slice, shape: Shape) -> list[str]:
