@@ -29,6 +29,12 @@ def show_chart(figure: go.Figure, key: str, alt: str, rows: Iterable[Mapping[str
     show_csv(rows, key)
 
 
+def make_columns(key: str, count: int) -> list:
+    """Columns for charts that want width: without room side by side they stand below each other (assets/page.css)."""
+    with st.container(key=f"wide-{key}"):
+        return st.columns(count, gap="large")
+
+
 def show_csv(rows: Iterable[Mapping[str, Any]], key: str) -> None:
     """A table's or a chart's numbers to take home."""
     st.download_button(_("Numbers (CSV)"), write_csv(rows), f"resnet-viz-{key}.csv", "text/csv", key=f"{key}.csv",

@@ -21,7 +21,7 @@ from resnet_viz.figures.credit import (
 )
 from resnet_viz.records import CREDIT_METHODS, DATASETS, MAX_CREDIT_STEPS, AblationResult, CreditResult
 from resnet_viz.text import _, join
-from resnet_viz.ui.charts import show_chart
+from resnet_viz.ui.charts import make_columns, show_chart
 from resnet_viz.ui.crediting import (
     ALL,
     KEY,
@@ -122,8 +122,7 @@ def show_credits(subject: Subject, job: Job, groups: int) -> None:
     counts = [part.samples for part in found[method, 0]]
     ablations = [join_ablations(found["ablation", i], counts) for i in lanes]
     reach = find_reach([result for by_method in results for result in by_method.values()])
-    columns = st.columns(len(lanes), gap="medium") if len(lanes) <= 2 else [st.container()] * len(lanes)
-    for i, column in enumerate(columns):
+    for i, column in enumerate(make_columns("credits", len(lanes))):
         with column:
             show_net(subject, i, results[i], ablations[i], reach)
     count = _("One example.") if sum(counts) == 1 else _("The mean of {count} examples.").format(count=sum(counts))

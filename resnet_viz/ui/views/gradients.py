@@ -24,7 +24,7 @@ from resnet_viz.figures.gradients import (
 from resnet_viz.records import INITS, N_, NORMS, ConfigError, Frame, NetConfig, SlopeResult, parse_field
 from resnet_viz.text import _, join, sentence
 from resnet_viz.ui.bar import show_share
-from resnet_viz.ui.charts import show_chart
+from resnet_viz.ui.charts import make_columns, show_chart
 from resnet_viz.ui.controls import label_options
 from resnet_viz.ui.exporting import show_export, take_subject
 from resnet_viz.ui.progress import follow_job, start_job
@@ -152,7 +152,7 @@ def show_slope_charts(nets: list[NetConfig], job: Job) -> None:
     """A chart and a table for nets without normalisation, and beside them for those with BatchNorm."""
     pairs = [(net, result) for net, result in zip(nets, job.results, strict=True) if result is not None]
     norms, bounds = sorted({net.norm for net, _result in pairs}, key=NORMS.index), find_bounds([r for _net, r in pairs])
-    for norm, column in zip(norms, st.columns(len(norms), gap="large") if norms else [], strict=True):
+    for norm, column in zip(norms, make_columns("slopes", len(norms)) if norms else [], strict=True):
         with column:
             st.markdown(_("**Without normalisation**") if norm == "none" else _("**With BatchNorm**"))
             show_slope_chart([pair for pair in pairs if pair[0].norm == norm], norm, bounds)

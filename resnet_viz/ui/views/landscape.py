@@ -26,7 +26,7 @@ from resnet_viz.figures.landscape import (
 from resnet_viz.records import ConfigError, Trajectory
 from resnet_viz.text import _, join, sentence, use_language
 from resnet_viz.ui.bar import show_share
-from resnet_viz.ui.charts import show_chart
+from resnet_viz.ui.charts import make_columns, show_chart
 from resnet_viz.ui.exporting import show_export, take_subject
 from resnet_viz.ui.session import write_url
 from resnet_viz.ui.subject import PRESETS, Subject, name_subject, prepare, show_subject, take_nets
@@ -211,8 +211,7 @@ def show_slices(subject: Subject, plane: Plane, grids: list[np.ndarray]) -> None
     axes = ((_("First principal direction"), _("Second principal direction")) if plane.key == "pca" else
             (_("First random direction"), _("Second random direction")))
     solid, revision = get_choice("view") == "surface", f"{get_choice('view')} {plane.key} {plane.reach}"
-    with st.container(key="slices"):  # page.css gives a slice the width that it needs
-        columns = st.columns(len(parts), gap="large")
+    columns = make_columns("slices", len(parts))
     for i, (part, shape, column) in enumerate(zip(parts, shapes, columns, strict=True)):
         with column:
             st.markdown(f"**{part.name}**")
