@@ -21,9 +21,10 @@ def finish_figure(figure: go.Figure, height: int) -> go.Figure:
 
 
 def finish_with_legend(figure: go.Figure, height: int) -> go.Figure:
-    """The same with a legend on top, below the chart's buttons however narrow it is."""
-    figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
-    return finish_figure(figure, height + 34).update_layout(margin_t=58)
+    """The same with a legend on top, below the chart's buttons however many lines it takes."""
+    whole = height + 34
+    figure.update_layout(legend={"orientation": "h", "yref": "container", "y": 1 - 26 / whole, "yanchor": "top", "x": 0})
+    return finish_figure(figure, whole).update_layout(margin_t=58)
 
 
 def set_log_axis(figure: go.Figure, title: str, values: np.ndarray) -> None:
