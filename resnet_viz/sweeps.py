@@ -99,7 +99,7 @@ def read_settings(content: Any, where: str = "config") -> dict[str, Any]:
 
 # What a run's numbers depend on: these modules of `lab`, these parts of `records`, and these libraries.
 MODULES = ("datasets", "nets", "dense", "train", "probes", "experiments/training")
-PARTS = (records.NetConfig, records.BlockPlan, records.plan_blocks)
+PARTS = (records.NetConfig, records.TrainConfig, records.BlockPlan, records.plan_blocks)
 LIBRARIES = ("torch", "numpy", "scikit-learn")
 LAB = Path(__file__).parent / "lab"
 

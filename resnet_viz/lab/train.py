@@ -42,7 +42,8 @@ class Trainer:
         self.buffers = torch.zeros(sum(buffer.numel() for buffer in buffers))
         set_views(buffers, self.buffers)
         self.optimizer = make_optimizer(lane, self.weights)
-        self.decaying = None if decays_plainly(lane.train) else flatten_mask(self.module, lane.train)
+        plain = lane.train.weight_decay == 0 or lane.train.decays_plainly
+        self.decaying = None if plain else flatten_mask(self.module, lane.train)
         self.hand_written = None
         if has_hand_written(lane.net):
             self.hand_written = HandWritten(self.module, self.gradients, lane.train.batch_size)
@@ -89,7 +90,7 @@ class Trainer:
         """One step of the optimizer; where not all decays its own way, the decay is made here, before it."""
         if self.decaying is not None:
             train, weights = self.lane.train, self.weights.detach()
-            if couples(train):
+            if train.couples_decay:
                 self.weights.grad.addcmul_(weights, self.decaying, value=train.weight_decay)
             else:
                 weights.addcmul_(weights, self.decaying, value=-train.lr * train.weight_decay)
@@ -98,21 +99,10 @@ class Trainer:
 
 def make_optimizer(lane: Lane, weights: torch.nn.Parameter) -> torch.optim.Optimizer:
     train = lane.train
-    decay = train.weight_decay if decays_plainly(train) else 0.0
+    decay = train.weight_decay if train.decays_plainly else 0.0
     if train.optimizer == "adamw":
         return torch.optim.AdamW([weights], lr=train.lr, weight_decay=decay, fused=True)
     return torch.optim.SGD([weights], lr=train.lr, momentum=train.momentum, weight_decay=decay, fused=True)
-
-
-def couples(train: TrainConfig) -> bool:
-    """Whether the decay is a part of the gradient (and so of momentum), rather than taken off the weights beside it."""
-    return train.decay == "coupled" or (train.decay == "own" and train.optimizer == "sgd")
-
-
-def decays_plainly(train: TrainConfig) -> bool:
-    """Whether the decay is of all parameters and of the optimizer's own kind, so that the optimizer can make it."""
-    own = couples(train) == (train.optimizer == "sgd")
-    return train.weight_decay == 0 or (own and train.decay_block is None and train.decay_bias)
 
 
 def flatten_mask(module: Net, train: TrainConfig) -> Tensor:

@@ -49,6 +49,17 @@ class TrainConfig:
         check_flag("decay_bias", self.decay_bias)
         check_whole("batch_size", self.batch_size, 2, 1024)
 
+    @property
+    def couples_decay(self) -> bool:
+        """Whether the decay is a part of the gradient (and so of momentum), rather than taken off the weights beside it."""
+        return self.decay == "coupled" or (self.decay == "own" and self.optimizer == "sgd")
+
+    @property
+    def decays_plainly(self) -> bool:
+        """Whether the decay is of all parameters and of the optimizer's own kind, so that the optimizer can make it."""
+        own = self.couples_decay == (self.optimizer == "sgd")
+        return own and self.decay_block is None and self.decay_bias
+
 
 @dataclass(frozen=True)
 class Lane:

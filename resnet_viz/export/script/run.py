@@ -110,14 +110,7 @@ class Run:
         return True in self.skips and (self.projects or any(not plan.keeps_shape for plan in self.plans))
 
     @property
-    def couples_decay(self) -> bool:
-        """Whether λ W is added to the gradient, and not taken off W beside the step."""
-        return self.train.decay == "coupled" or (self.train.decay == "own" and self.train.optimizer == "sgd")
-
-    @property
     def decays_apart(self) -> bool:
         """Whether the decay is not what the optimizer does by itself to all parameters."""
-        train = self.train
-        ever = any([train.weight_decay, *(changed.get("weight_decay") for changed in self.settings.values())])
-        own = self.couples_decay == (train.optimizer == "sgd")
-        return ever and not (own and train.decay_block is None and train.decay_bias)
+        ever = any([self.train.weight_decay, *(changed.get("weight_decay") for changed in self.settings.values())])
+        return ever and not self.train.decays_plainly

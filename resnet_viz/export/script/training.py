@@ -161,7 +161,7 @@ def write_passes(run: Run) -> Lines:
 
 
 def write_decay(run: Run) -> str:
-    if run.couples_decay:
+    if run.train.couples_decay:
         return 'weights.grad.addcmul_(weights.detach(), decays, value=settings["decay"])  # ' + _("the gradient, plus λ W")
     return 'weights.data.addcmul_(weights.data, decays, value=-settings["lr"] * settings["decay"])  # ' + _("W less lr λ W")
 
