@@ -29,10 +29,10 @@ def show_chart(figure: go.Figure, key: str, alt: str, rows: Iterable[Mapping[str
     show_csv(rows, key)
 
 
-def make_columns(key: str, count: int) -> list:
+def make_columns(key: str, count: int, gap: str = "large") -> list:
     """Columns for charts that want width: without room side by side they stand below each other (assets/page.css)."""
     with st.container(key=f"wide-{key}"):
-        return st.columns(count, gap="large")
+        return st.columns(count, gap=gap)
 
 
 def show_csv(rows: Iterable[Mapping[str, Any]], key: str) -> None:

@@ -32,7 +32,7 @@ from resnet_viz.records import (
 from resnet_viz.text import _, get_language, sentence
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
-from resnet_viz.ui.charts import show_chart
+from resnet_viz.ui.charts import make_columns, show_chart
 from resnet_viz.ui.controls import label_options, read_widgets, show_groups, write_widgets
 from resnet_viz.ui.projections import show_projections
 from resnet_viz.ui.questions import (
@@ -195,10 +195,9 @@ def show_ways(config: RaceConfig) -> None:
     st.segmented_control(_("Family"), list(DIMENSION_BASES), format_func=options.get, key="family", required=True,
                          on_change=on_family)
     nets = [lane.net for lane in config.lanes if lane.net.residual]
-    with st.container(key="ways"):  # page.css gives a diagram the width that its words need
-        for column, net in zip(st.columns(len(nets), gap="medium"), nets, strict=True):
-            with column:
-                show_way(net, config.data)
+    for column, net in zip(make_columns("ways", len(nets), "medium"), nets, strict=True):
+        with column:
+            show_way(net, config.data)
     if nets[0].norm == "batch":
         st.caption(_("The parameters of BatchNorm behind a layer are counted with it. It takes the place of b."))
     show_totals(config)
