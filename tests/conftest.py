@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from resnet_viz.engine.hub import Hub, hub
+from resnet_viz.ui import progress
 from tests.postgres import Postgres, find_programs, run_postgres
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +37,14 @@ def pytest_runtest_setup() -> None:
     sys.modules["__main__"] = MAIN
     if "torch" in sys.modules:
         sys.modules["torch"].set_flush_denormal(False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """Pages run without a browser wait for their numbers: nobody looks at them again when they have come."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(progress, "PATIENCE", 25.0)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

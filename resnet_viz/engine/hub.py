@@ -12,12 +12,13 @@ from typing import Any
 
 from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster, open_cluster
-from resnet_viz.engine.jobs import Call, Job
+from resnet_viz.engine.jobs import Call, Calls, Job
 from resnet_viz.engine.race import Race
 from resnet_viz.engine.replay import Replay
+from resnet_viz.engine.stand import Stand
 from resnet_viz.engine.sweep import Sweep, find_code, measure_pace
 from resnet_viz.engine.trace import Trace
-from resnet_viz.records import N_, ConfigError, Edit, Examples, RaceConfig, State
+from resnet_viz.records import N_, ConfigError, Edit, RaceConfig, State
 from resnet_viz.store.runs import Store
 from resnet_viz.sweeps import Estimate, SweepConfig, estimate, identify
 
@@ -42,6 +43,11 @@ class BusySweepsError(ConfigError):
     """There is no room for one more sweep."""
 
     TEMPLATE = N_("This server already runs {value} sweeps, as many as it can. Try again when one has ended.")
+
+
+def make_stand_key(race: Race, step: int) -> Hashable:
+    """Equal for races that did the same until then."""
+    return "stand", replace(race.config.until(step), steps=1), step
 
 
 class Hub:
@@ -98,7 +104,7 @@ class Hub:
         self._made += len(config.lanes)
         self.races[race.id] = race
         if source is not None:
-            await race.continue_from(*source)
+            race.continue_from(*source)
         race.open()
         return race
 
@@ -130,9 +136,18 @@ class Hub:
         """What a function of `lab` says that needs no state, ahead of what trains."""
         return await self.cluster.client.submit(tasks.demonstrate, name, *arguments, pure=False, priority=1)
 
-    async def start(self, key: Hashable, calls: list[Call]) -> Job:
+    async def start(self, key: Hashable, calls: Calls) -> Job:
         """Measurements to be made one after the other; those of the same key are made once, whoever asks."""
         return self._start(key, lambda: Job(self.cluster, calls))
+
+    async def stand(self, race: Race, step: int) -> Job:
+        """The states of a race's lanes as they stood at `step`, as a job's results: see `Race.take_states`."""
+        return self._start(make_stand_key(race, step), lambda: Stand(self.cluster, race, step))
+
+    async def settle(self, jobs: Iterable[Job], seconds: float) -> None:
+        """Wait until these have ended, at most so long."""
+        if tasks_left := [job.task for job in jobs if job.state == "running"]:
+            await asyncio.wait(tasks_left, timeout=seconds)
 
     async def trace(self, key: Hashable, race: Race, steps: list[int], directions: int | str) -> Job:
         """The lanes' trajectories, as a job whose results are those of `project_trajectory`: see `Trace`."""
@@ -206,10 +221,6 @@ class Hub:
         race.pause()
         self.races.pop(race.id, None)
         race.publish()
-
-    async def take_examples(self, dataset: str, count: int) -> Examples:
-        """Some examples of a data set, to be looked at."""
-        return await self.cluster.client.submit(tasks.take_examples, dataset, count)
 
     def count_lanes(self) -> int:
         """Lanes that are running now."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,28 +35,32 @@ class Call:
     arguments: tuple[Any, ...] = ()
 
 
-class Job:
-    """The calls' `results`, None where there is none yet. `state` is "running", "done", "cancelled" or "failed".
+Calls = list[Call] | Callable[[], Awaitable[list[Call]]]
 
-    `done` counts what has come in of `total`.
+
+class Job:
+    """The calls' `results`, None where there is none yet. Calls that need states first are made by a function.
+
+    `state` is "running", "done", "cancelled" or "failed". `done` counts what has come in of `total`.
     """
 
-    def __init__(self, cluster: Cluster, calls: list[Call]) -> None:
-        self.cluster, self.calls = cluster, calls
-        self.total, self.results = len(calls), [None] * len(calls)
+    def __init__(self, cluster: Cluster, calls: Calls) -> None:
+        self.cluster, self.calls = cluster, [] if callable(calls) else calls
+        self._make_calls = calls if callable(calls) else None
+        self.total, self.results = max(1, len(self.calls)), [None] * len(self.calls)
         self.state, self.done, self.error = "running", 0, None
         self._placed: dict[int, Future] = {}  # by the id of what a call names, which `calls` keeps
-        self._task = asyncio.create_task(self._run())
+        self.task = asyncio.create_task(self._run())
 
     def cancel(self) -> None:
         """Start no more, and forget what is in flight; results that are there stay."""
         if self.state == "running":
             self.state = "cancelled"  # a task that has not begun yet would not say so
-        self._task.cancel()
+        self.task.cancel()
 
     async def wait(self) -> list[Any]:
         """The results when all are there. Raises what went wrong, or `CancelledError`."""
-        await asyncio.wait([self._task])
+        await asyncio.wait([self.task])
         if self.error is not None:
             raise self.error
         if self.state == "cancelled":
@@ -78,6 +82,9 @@ class Job:
             self._placed.clear()
 
     async def _work(self) -> None:
+        if self._make_calls is not None:
+            self.calls = await self._make_calls()
+            self.total, self.results = len(self.calls), [None] * len(self.calls)
         room = asyncio.Semaphore(max(1, len(self.cluster.workers)))
         async with asyncio.TaskGroup() as group:
             for i, call in enumerate(self.calls):

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from distributed import Future
+from distributed import Future, wait
 
 from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster
@@ -27,6 +27,8 @@ from resnet_viz.records import Change, Frame, Lane, RaceConfig, State
 
 SLICE_SECONDS = 0.06  # of computing in one slice: shorter than the time between two pictures
 MAX_SLICE = 200  # steps
+STRETCH_SECONDS = 0.25  # of computing for steps trained anew, before others get a turn and a reader sees progress
+PACE = 0.05  # seconds a step, where nothing is known of it
 MAX_SLICE_SHARED = 20  # where there are more lanes than workers, so that turns stay short
 IN_FLIGHT = 3  # slices per lane; 1 where lanes outnumber workers
 CHECKPOINT = 40  # slices between two states kept
@@ -98,24 +100,33 @@ class Race:
         """Submit no more. What is in flight, some tenths of a second, is still taken in."""
         self._stopping = True
 
-    async def settle(self) -> None:
-        """Wait until nothing is in flight any more."""
+    async def settle(self, seconds: float | None = None) -> None:
+        """Wait until nothing is in flight any more, at most so long: on a busy server it goes on behind the page."""
         if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait([self._task], timeout=seconds)
 
-    async def stop(self) -> None:
+    async def stop(self, seconds: float | None = None) -> None:
         self.pause()
-        await self.settle()
+        await self.settle(seconds)
+
+    async def abandon(self) -> None:
+        """Drop what is in flight: whoever starts over need not wait for it."""
+        while self._task is not None and not self._task.done():
+            self._task.cancel()
+            await self.settle()
 
     async def rewind(self, step: int) -> None:
         """Go back to the newest kept state at or before `step`; 0 is the initial weights. Later changes are undone."""
-        await self.stop()
-        step = max([kept for kept in self.kept if kept <= step], default=0)
+        await self.abandon()
+        step = self.begin_at(step)
         self._go_back(step, self.config.until(step))
 
-    async def continue_from(self, other: Race, step: int) -> None:
-        """Begin as a copy of another race at `step`, with its curves until then. The other goes on as it is."""
-        self.kept[step] = await other.gather_states(other.train_to(step))
+    def continue_from(self, other: Race, step: int) -> None:
+        """Begin as a copy of another race at `step`, with its curves until then. The other goes on as it is.
+
+        What lies between the last state kept and `step` is trained anew, as after a loss.
+        """
+        self.take_kept(other, step)
         self.step = step
         for run, source in zip(self.lanes, other.lanes, strict=True):
             run.series = copy.deepcopy(source.series)
@@ -124,14 +135,14 @@ class Race:
 
     async def reset(self, config: RaceConfig) -> None:
         """Start over as another race, at its initial weights; who watches this one watches that."""
-        await self.stop()
+        await self.abandon()
         self.kept.clear()
         self.lanes = [LaneRun(series=Series(lane.train.decay_block)) for lane in config.lanes]
         self._go_back(0, config)
 
     async def change(self, lane: int, name: str, value: Any) -> None:
         """Change a live setting of a lane from the next step on that has not been submitted."""
-        change = Change(self._submitted, lane, name, value)
+        change = Change(self.frontier, lane, name, value)
         same = (change.step, lane, name)
         others = tuple(c for c in self.config.changes if (c.step, c.lane, c.name) != same)
         self.config = replace(self.config, changes=(*others, change))
@@ -141,27 +152,51 @@ class Race:
 
     async def extend(self, steps: int) -> None:
         """Set the limit of steps."""
-        await self.stop()
-        self.config = replace(self.config, steps=max(steps, self.step, 1))
+        steps = max(steps, self.frontier, 1)
+        if self.state == "running" and self.target == self.config.steps:
+            self.target = steps
+        self.config = replace(self.config, steps=steps)
         if self.state in ("finished", "paused"):
             self._set_state("finished" if self.step >= self.config.steps else "paused")
         self.revision += 1
+        self.publish()
 
-    async def take_states(self, step: int) -> list[State]:
+    async def take_states(self, step: int, tell: Callable[[int], None] = lambda steps: None) -> list[State]:
         """The states of all lanes as training goes on from `step` with them, trained anew from the last one kept before.
 
-        The same bits as the race had there. `step` is at most where the race stands.
+        The same bits as the race had there. `step` is at most where the race stands. `tell` hears of the steps trained.
         """
-        states = await self.gather_states(self.edit_at(self.train_to(step), step))
+        first = self.begin_at(step)
+        pairs = self.pairs_at(first)
+        for low, high in itertools.pairwise([*range(first, step, self.size_stretch()), step]):
+            await wait(pairs := self.train_on(pairs, low, high))
+            tell(high - first)
+        states = await self.gather_states(self.edit_at(pairs, step))
         return [replace(state, lane=self.config.lane_at(i, step)) for i, state in enumerate(states)]
 
-    def train_to(self, step: int) -> list[Future]:
-        """The lanes' states at `step`, before the edits made there, trained from the last ones kept."""
-        first = max((kept for kept in self.kept if kept <= step), default=0)
-        return self.train_on(self._pairs_at(first), first, step)
+    def copy_until(self, step: int) -> Race:
+        """A race that nobody plays, to take states of: whatever becomes of this one meanwhile."""
+        copied = Race(self.config.until(step), self.cluster, self.count_lanes)
+        copied.take_kept(self, step)
+        for lane, known in zip(copied.lanes, self.lanes, strict=True):
+            lane.seconds_per_step = known.seconds_per_step
+        return copied
+
+    def take_kept(self, other: Race, step: int) -> None:
+        """Have the states that another race kept on its way to `step`, where both did the same until then."""
+        self.kept = {at: states for at, states in other.kept.items() if at <= step}
+
+    def begin_at(self, step: int) -> int:
+        """The last step at or before `step` whose states were kept."""
+        return max((kept for kept in self.kept if kept <= step), default=0)
+
+    def size_stretch(self) -> int:
+        """Steps that take about STRETCH_SECONDS, by the pace of the slowest lane until now."""
+        pace = max(lane.seconds_per_step for lane in self.lanes) or PACE
+        return min(MAX_SLICE, max(1, round(STRETCH_SECONDS / pace)))
 
     def train_on(self, pairs: list[Future], first: int, step: int) -> list[Future]:
-        """The same from the lanes' states at `first`."""
+        """The lanes' states at `step`, before the edits made there, from those at `first`."""
         stops = [stop for stop in self.config.stops_after(first) if stop < step]
         for low, high in itertools.pairwise([first, *stops, step]):
             for at in range(low, high, MAX_SLICE):
@@ -178,7 +213,12 @@ class Race:
 
     def lanes_now(self) -> list[Lane]:
         """The lanes with the live changes made so far."""
-        return [self.config.lane_at(i, self._submitted) for i in range(len(self.config.lanes))]
+        return [self.config.lane_at(i, self.frontier) for i in range(len(self.config.lanes))]
+
+    @property
+    def frontier(self) -> int:
+        """The first step that has not been submitted; what is only trained again, after a loss, has been."""
+        return max(self._submitted, self.step)
 
     @property
     def kept_steps(self) -> list[int]:
@@ -200,7 +240,7 @@ class Race:
         for attempt in range(RETRIES):
             try:
                 if self._generation != self.cluster.generation:
-                    self._root(max((s for s in self.kept if s <= self.step), default=0))
+                    self._root(self.begin_at(self.step))
                 while self._wanted:  # somebody may ask for more while this looks
                     self._wanted = False
                     await self._run_slices()
@@ -307,10 +347,10 @@ class Race:
     def _root(self, step: int) -> None:
         """Start from the states kept at `step`, or from the initial ones."""
         self._generation, self._submitted = self.cluster.generation, step
-        for run, pair in zip(self.lanes, self._pairs_at(step), strict=True):
+        for run, pair in zip(self.lanes, self.pairs_at(step), strict=True):
             run.pair = pair
 
-    def _pairs_at(self, step: int) -> list[Future]:
+    def pairs_at(self, step: int) -> list[Future]:
         """The lanes' states as kept at `step`, or the initial ones."""
         if step in self.kept:
             return self._restore(self.kept[step])

@@ -35,7 +35,7 @@ class Replay(Job):
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for lane, pair in enumerate(self.race.train_to(0)):
+            for lane, pair in enumerate(self.race.pairs_at(0)):
                 group.create_task(self._follow(lane, pair))
 
     async def _follow(self, lane: int, pair: object) -> None:

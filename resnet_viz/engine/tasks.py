@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from resnet_viz.records import Examples, Frame, Lane, Operation, State, Trajectory
+from resnet_viz.records import Frame, Lane, Operation, State, Trajectory
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -42,12 +42,6 @@ def hash_code() -> str:
     from resnet_viz import sweeps
 
     return sweeps.hash_code()
-
-
-def take_examples(dataset: str, count: int) -> Examples:
-    from resnet_viz.lab import datasets
-
-    return datasets.take_examples(dataset, count)
 
 
 def start(lane: Lane, dataset: str, seed: int) -> Pair:

@@ -9,10 +9,7 @@ from distributed import Future, wait
 from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster
 from resnet_viz.engine.jobs import Job
-from resnet_viz.engine.race import MAX_SLICE, Race
-
-STRETCH_SECONDS = 0.25  # of computing before live races get a turn
-PACE = 0.05  # seconds a step, where nothing is known of it
+from resnet_viz.engine.race import Race
 
 
 class Trace(Job):
@@ -25,14 +22,13 @@ class Trace(Job):
     def __init__(self, cluster: Cluster, race: Race, steps: list[int], directions: int | str) -> None:
         config = race.config.until(steps[-1])
         self.race, self.directions = Race(config, cluster, race.count_lanes), directions  # one that nobody plays
-        pace = max(lane.seconds_per_step for lane in race.lanes) or PACE
-        stretch = min(MAX_SLICE, max(1, round(STRETCH_SECONDS / pace)))
+        stretch = race.size_stretch()
         self.stretches = [[*range(low, high, stretch), high] for low, high in itertools.pairwise(steps)]
         super().__init__(cluster, [])
         self.total, self.results = sum(len(part) - 1 for part in self.stretches), [None] * len(race.lanes)
 
     async def _work(self) -> None:
-        pairs = self.race.train_to(0)
+        pairs = self.race.pairs_at(0)
         stations: list[list[Future]] = [pairs]
         for stops in self.stretches:
             for low, high in itertools.pairwise(stops):

@@ -10,7 +10,7 @@ import streamlit as st
 from resnet_viz.engine.race import Race
 from resnet_viz.text import _
 from resnet_viz.ui.exporting import show_export_race
-from resnet_viz.ui.session import act
+from resnet_viz.ui.session import SETTLE_SECONDS, act
 
 
 def show_bar(race: Race, shared: dict[str, str], names: Sequence[str]) -> None:
@@ -20,7 +20,7 @@ def show_bar(race: Race, shared: dict[str, str], names: Sequence[str]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if running:
             st.button(_("Pause"), key="pause", icon=":material/pause:", type="primary", shortcut="P",
-                      on_click=act, args=(race.id, "stop"))
+                      on_click=act, args=(race.id, "stop", SETTLE_SECONDS))
         else:
             st.button(_("Play"), key="play", icon=":material/play_arrow:", type="primary", shortcut="P", disabled=over,
                       on_click=act, args=(race.id, "play"), help=_("Train all nets"))
@@ -37,7 +37,7 @@ def show_bar(race: Race, shared: dict[str, str], names: Sequence[str]) -> None:
 
 def step_once(race_id: str) -> None:
     act(race_id, "play", 1)
-    act(race_id, "settle")
+    act(race_id, "settle", SETTLE_SECONDS)
 
 
 def take_new_seed() -> None:

@@ -1,4 +1,7 @@
-"""A canvas to draw a digit on, by pointer or keyboard: 32×32 dots, counted to the 8×8 numbers that the data have."""
+"""What a net is fed: a canvas to draw a digit on, by pointer or keyboard, 32×32 dots, counted to the 8×8 numbers that the
+
+data have; and the input as the net sees it.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from resnet_viz.records import N_, ConfigError, Source
+from resnet_viz.figures.block import draw_input
+from resnet_viz.records import N_, BlockView, ConfigError, Examples, Source
 from resnet_viz.text import _
+from resnet_viz.ui.progress import ask, ask_examples
 
 ASSETS = Path(__file__).parents[2] / "assets"
 HTML = ('<div class="rv-canvas"><canvas tabindex="0" role="application" data-testid="canvas"></canvas>'
         '<button type="button"></button><p role="status"></p></div>')
 SIGNS = "0123456789abcdefg"  # a number from 0 to 16 each
 BLANK = (0,) * 64
+POINTS = 300  # of the data, around the one that is fed
 
 _mount = st.components.v2.component(
     "resnet_viz_canvas",
@@ -44,6 +50,21 @@ def read_pixels(text: object) -> tuple[int, ...]:
     if not isinstance(text, str) or len(text) != len(BLANK) or not set(text) <= set(SIGNS):
         raise ConfigError("pixels", text, N_("64 signs, each 0 to 9 or a to g"))
     return Source(pixels=tuple(map(SIGNS.index, text))).pixels
+
+
+def show_fed(view: BlockView, dataset: str, key: str) -> None:
+    """The input as a picture, or as a point among the data's."""
+    alt = _("The input: 8×8 numbers from 0 to 16.") if dataset == "digits" else _("The input: a point at {x}, {y}.").format(
+        x=f"{view.picture.flat[0]:.2f}", y=f"{view.picture.flat[1]:.2f}")
+
+    def show(examples: Examples | None) -> None:
+        st.plotly_chart(draw_input(view, examples), key=f"{key}picture", alt=alt,
+                        config={"displayModeBar": False, "staticPlot": True})
+
+    if dataset == "digits":
+        show(None)
+    else:
+        ask([ask_examples(dataset, POINTS)], f"{key}points", lambda job: show(job.results[0]))
 
 
 def words() -> dict[str, str]:

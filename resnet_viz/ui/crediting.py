@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -29,6 +28,7 @@ from resnet_viz.records import (
     read_samples,
 )
 from resnet_viz.text import _
+from resnet_viz.ui import progress
 from resnet_viz.ui.canvas import read_pixels, write_pixels
 
 ONE, ALL = "one", "all"
@@ -37,7 +37,6 @@ MAX_INDEX = max(data.test for data in DATASETS.values()) - 1
 WEIGHTS = ("random", "download", "file")
 MAX_WINDOW = 8
 STAGES, PICTURE_STAGES = 3, 4  # of our convolutional nets, of torchvision’s
-WAIT_SECONDS = 0.8  # for a quick measurement, before its progress is shown
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,7 @@ def measure_soon(key: Hashable, calls: list[Call]) -> Job:
     job = hub.jobs.get(key)
     if job is None or job.state in ("running", "done"):
         job = hub.call(hub.start(key, calls))
-    deadline = time.monotonic() + WAIT_SECONDS
-    while job.state == "running" and time.monotonic() < deadline:
-        time.sleep(0.01)
+    hub.call(hub.settle([job], progress.PATIENCE))
     return job
 
 

@@ -7,25 +7,21 @@ from pathlib import Path
 
 import streamlit as st
 
-from resnet_viz.engine.hub import hub
 from resnet_viz.figures.examples import draw_examples
 from resnet_viz.records import Examples
 from resnet_viz.text import _
+from resnet_viz.ui.progress import ask, ask_examples
 
 EXAMPLES = 600
 NETS = Path(__file__).parents[1] / "lab" / "nets.py"
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def take_examples(dataset: str) -> Examples:
-    return hub.call(hub.take_examples(dataset, EXAMPLES))
 
 
 def show_lesson(dataset: str) -> None:
     """Folded away until somebody asks."""
     data = st.expander(_("The data"), icon=":material/grid_view:", on_change="rerun", key="show_data")
     if data.open:
-        data.plotly_chart(draw_examples(take_examples(dataset)), key=f"examples.{dataset}")
+        with data:
+            ask([ask_examples(dataset, EXAMPLES)], "examples", lambda job: show_examples(dataset, *job.results))
     with st.expander(_("What am I looking at?"), icon=":material/school:"):
         st.markdown(_("A block is two layers. In the plain net its output is"))
         st.latex(r"a^{[l+2]} = g\big(z^{[l+2]}\big), \qquad z^{[l+2]} = W^{[l+2]} a^{[l+1]} + b^{[l+2]}")
@@ -43,6 +39,11 @@ def show_lesson(dataset: str) -> None:
     with st.expander(_("The code of a block"), icon=":material/code:"):
         st.markdown(_("This is what trains, word for word."))
         st.code(read_block_source(), language="python")
+
+
+def show_examples(dataset: str, examples: Examples | None) -> None:
+    if examples is not None:
+        st.plotly_chart(draw_examples(examples), key=f"examples.{dataset}")
 
 
 def read_block_source() -> str:

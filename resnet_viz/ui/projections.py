@@ -20,9 +20,10 @@ from resnet_viz.figures.dimensions import (
     list_matrix,
     make_target,
 )
-from resnet_viz.records import NetConfig, ProjectionView, RaceConfig, State, plan_blocks
+from resnet_viz.records import NetConfig, ProjectionView, RaceConfig, plan_blocks
 from resnet_viz.text import _, use_language
 from resnet_viz.ui.charts import show_chart
+from resnet_viz.ui.progress import show_bar
 from resnet_viz.ui.questions import LEARNED, Sizes, name_way
 
 POLL = 0.3
@@ -37,8 +38,6 @@ def show_projections(race: Race, sizes: Sizes) -> None:
                   "padding?"))
     net = choose_net(race.config, sizes)
     st.button(_("Look at W_s now"), icon=":material/visibility:", key="look", on_click=start_look, args=(race,))
-    if st.session_state.pop("dimensions.busy", False):
-        st.info(_("The machine is busy. Press the button again in a while."))
     wanted = st.session_state.get("dimensions.look")
     if wanted is None or wanted[0] != race.id or wanted[1][1] != freeze(race.config, wanted[2][-1]):
         return
@@ -73,18 +72,15 @@ def start_look(race: Race) -> None:
     As the button's callback: the board asks for a new run of the script where a race ends, which would break off this one.
     """
     steps = choose_steps(race)
-
-    async def take() -> list[list[State]]:
-        return [await race.take_states(step) for step in steps]
-
     lanes = [i for way in LEARNED for i, lane in enumerate(race.config.lanes) if lane.net.shortcut == way]
     key = ("projections", freeze(race.config, steps[-1]), tuple(steps))
-    try:
-        taken = hub.call(take())
-    except TimeoutError:
-        st.session_state["dimensions.busy"] = True
-        return
-    hub.call(hub.start(key, [Call("experiments.blocks.measure_projections", states[i]) for states in taken for i in lanes]))
+
+    async def make_calls() -> list[Call]:
+        copied = race.copy_until(steps[-1])
+        taken = [await copied.take_states(step) for step in steps]
+        return [Call("experiments.blocks.measure_projections", states[i]) for states in taken for i in lanes]
+
+    hub.call(hub.start(key, make_calls))
     st.session_state["dimensions.look"] = race.id, key, steps
 
 
@@ -117,9 +113,7 @@ def follow_look(job: Job, steps: list[int], net: NetConfig, block: int) -> None:
         use_language(st.session_state.language)  # a fragment runs by itself
         if job.state != "running":
             st.rerun()
-        st.progress(job.done / len(job.results), text=_("Measuring: {done} of {total}").format(
-            done=job.done, total=len(job.results)))
-        st.button(_("Cancel"), key="look.cancel", on_click=hub.loop.call_soon_threadsafe, args=(job.cancel,))
+        show_bar([job], "look")
 
     watch()
 

@@ -33,11 +33,14 @@ def show_removal(race: Race, names: list[str]) -> None:
 def start_removal(race: Race) -> None:
     """Measure each lane whole and without each block, of the states where the race stands."""
     step = race.step
-    states = hub.call(race.take_states(step))
+
+    async def make_calls() -> list[Call]:
+        states = await race.copy_until(step).take_states(step)
+        return [*(Call("experiments.training.finish", state) for state in states),
+                *(Call("experiments.operations.measure_each_block", state, ("lesion",)) for state in states)]
+
     key = ("removal", replace(race.config.until(step), steps=1), step)
-    calls = [Call("experiments.training.finish", state) for state in states]
-    calls += [Call("experiments.operations.measure_each_block", state, ("lesion",)) for state in states]
-    hub.call(hub.start(key, calls))
+    hub.call(hub.start(key, make_calls))
     st.session_state["removal"] = race.id, step, key
 
 

@@ -17,6 +17,7 @@ from resnet_viz.ui.controls import read_widgets, write_widgets
 from resnet_viz.ui.settings import read_query, read_race
 
 PAGE = "race"
+SETTLE_SECONDS = 0.5  # that a button waits for what is in flight; the board tells the page when that takes longer
 
 
 def start_session() -> None:
@@ -85,7 +86,7 @@ def read_url() -> RaceConfig:
 
 
 def act(race_id: str, name: str, *args: Any) -> None:
-    """Call a method of a race in the engine's loop."""
+    """Call a method of a race in the engine's loop. None of them waits for the workers longer than SETTLE_SECONDS."""
     race = hub.find(race_id)
 
     async def work() -> None:

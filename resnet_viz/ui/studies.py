@@ -24,7 +24,7 @@ from resnet_viz.records import (
 from resnet_viz.text import _, join, sentence
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.operating import label_operations
-from resnet_viz.ui.progress import follow_job
+from resnet_viz.ui.progress import ask, follow_job
 from resnet_viz.ui.subject import Subject
 
 KINDS = ("lesion", "zero-wb", "zero-w", "zero-norm", "cut-shortcut")
@@ -187,13 +187,20 @@ def show_skip_toggle(subject: Subject) -> None:
             residual = state.lane.net.residual
             calls.append(Call("experiments.training.finish", replace(state, lane=state.lane.changed("skip", not residual))))
             bars.append(((_("{net}, its shortcuts cut") if residual else _("{net}, shortcuts added")).format(net=name), i))
-    results = hub.call(hub.measure(subject.key("skips"), calls))
+    ask([(subject.key("skips"), calls)], "skips", lambda job: draw_switched(subject, bars, job))
+    st.caption(_("A net learns with or without shortcuts, and its weights fit only what it learned with: a plain net is "
+                 "not a residual net whose shortcuts have been cut."))
+
+
+def draw_switched(subject: Subject, bars: list[tuple[str, int]], job: Job) -> None:
+    """A bar for each net as it was trained and switched."""
+    results = job.results
+    if None in results:
+        return
     scores = {label: (i, result["test_accuracy"]) for (label, i), result in zip(bars, results, strict=True)}
     words = [f"{label}: {100 * value:.1f} %." for label, (_lane, value) in scores.items()]
     rows = [{"net": label, **result} for (label, _lane), result in zip(bars, results, strict=True)]
     show_chart(draw_scores(scores, chance_of(subject)), "skips", join(*words), rows)
-    st.caption(_("A net learns with or without shortcuts, and its weights fit only what it learned with: a plain net is "
-                 "not a residual net whose shortcuts have been cut."))
 
 
 def chance_of(subject: Subject) -> float:

@@ -13,8 +13,10 @@ import streamlit as st
 
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.race import Race
+from resnet_viz.engine.stand import Stand
 from resnet_viz.records import ConfigError, NetConfig, RaceConfig, State, parse_field
 from resnet_viz.text import _, sentence, use_language
+from resnet_viz.ui import progress
 from resnet_viz.ui.controls import label_options, name_lanes
 from resnet_viz.ui.session import PAGE
 from resnet_viz.ui.settings import Settings, read_query, read_race, write_query, write_value
@@ -103,7 +105,12 @@ def show_subject(first: str = "twins") -> Subject:
                         help=_("Any step of the nets’ history. Where none was kept they are trained anew, to the same "
                                "bits."))
         st.caption(describe_nets(race))
-    states = hub.call(race.take_states(step))
+    stand = hub.call(hub.stand(race, step))
+    hub.call(hub.settle([stand], progress.PATIENCE))
+    if stand.state != "done":
+        show_standing(race.id, stand)
+        st.stop()
+    states = stand.results
     names = name_lanes(read_race(race.config), [state.lane.net.residual for state in states])
     return Subject(race, step, states, names)
 
@@ -211,4 +218,22 @@ def show_training(race_id: str, step: int) -> None:
     race.unwatched_since = time.monotonic()
     if race.state in ("paused", "ready"):
         hub.call(hub.prepare(race.config, step))
-    st.progress(race.step / step, text=_("Training the nets: step {step} of {limit}").format(step=race.step, limit=step))
+    show_steps(race.step, step)
+
+
+@st.fragment(run_every=POLL)
+def show_standing(race_id: str, stand: Stand) -> None:
+    """How far the nets are on their way from the last state kept to the step that is asked for."""
+    use_language(st.session_state.language)  # a fragment runs by itself
+    if (race := hub.find(race_id)) is not None:
+        race.unwatched_since = time.monotonic()
+    if stand.state == "failed":
+        st.error(_("Something went wrong on the server; it has been noted there. Reload the page. Races that run go on."))
+        return
+    if stand.state != "running":
+        st.rerun()
+    show_steps(stand.step - stand.total + stand.done, stand.step)
+
+
+def show_steps(step: int, limit: int) -> None:
+    st.progress(step / max(1, limit), text=_("Training the nets: step {step} of {limit}").format(step=step, limit=limit))

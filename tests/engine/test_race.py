@@ -224,7 +224,8 @@ def test_pause_stops_the_work(engine: Hub) -> None:
 
     async def play_and_pause() -> None:
         race.play()
-        await asyncio.sleep(0.5)
+        while race.step == 0:  # however busy the machine is
+            await asyncio.sleep(0.1)
         await race.stop()
 
     wait(engine, play_and_pause())

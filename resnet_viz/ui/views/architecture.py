@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import time
-
-import numpy as np
 import streamlit as st
 
-from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call
 from resnet_viz.figures.architecture import COLUMN, MANY, draw_architectures, label_layer, name_net, write_shape
 from resnet_viz.figures.layers import count_parts, label_columns, list_rows, write_count, write_page, write_totals
 from resnet_viz.figures.passing import draw_pass, label_steps
-from resnet_viz.records import Architecture, ConfigError, NetConfig
+from resnet_viz.records import Architecture, ConfigError, Examples, NetConfig
 from resnet_viz.text import _, call_in, get_language, sentence, use_language
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import write_csv
 from resnet_viz.ui.choosing import DATA, MOST, OWN, read_step, read_url, show_choice, show_own, write_query
+from resnet_viz.ui.progress import Question, ask, ask_examples
 from resnet_viz.ui.session import write_url
 
-POLL = 0.05  # seconds between two looks whether a net has come
 INK = {"light": "#1B2430", "dark": "#E6EBF0"}  # the theme's textColor
 # He et al. 2015 (1512.03385): multiply-adds of table 1 and fig. 3, parameters of table 6.
 PAPER = {"vgg19": 19.6e9, "plain18": 1.8e9, "resnet18": 1.8e9, "plain34": 3.6e9, "resnet34": 3.6e9, "resnet50": 3.8e9,
@@ -43,8 +39,22 @@ def show_page() -> None:
         st.info(_("Choose a net."))
         return
     shared = write_url(query := write_query(names, own, st.session_state["architecture.look"]))
-    with st.spinner(_("Drawing …")):
-        nets = [trace(name, own if name == OWN else None) for name in names]
+    questions = [ask_net(name, own if name == OWN else None) for name in names]
+    ask(questions, "architecture", lambda *jobs: show_nets([job.results[0] for job in jobs], shared, query))
+    show_lesson()
+
+
+def ask_net(name: str, own: NetConfig | None) -> Question:
+    """A net, layer by layer, of a worker, which after a start of the server has to load PyTorch first."""
+    call = (Call("architecture.trace_architecture", None, (name,)) if own is None
+            else Call("architecture.trace_net", None, (own, DATA[own.family], OWN)))
+    return ("architecture", name, own), [call]
+
+
+def show_nets(nets: list[Architecture | None], shared: dict[str, str], query: dict[str, str]) -> None:
+    """All nets side by side, and one of them in full."""
+    if None in nets:
+        return
     show_figure(nets, shared)
     show_totals(nets)
     st.header(_("One net, layer by layer"), anchor=False)
@@ -52,20 +62,6 @@ def show_page() -> None:
     show_count(net)
     show_pass(net, query)
     show_layers(net, nets)
-    show_lesson()
-
-
-@st.cache_data(max_entries=128, show_spinner=False)
-def trace(name: str, own: NetConfig | None) -> Architecture:
-    """A net, layer by layer, from a worker, which after a start of the server has to load PyTorch first."""
-    call = (Call("architecture.trace_architecture", None, (name,)) if own is None
-            else Call("architecture.trace_net", None, (own, DATA[own.family], OWN)))
-    job = hub.call(hub.start(("architecture", name, own), [call]))
-    while job.state == "running":
-        time.sleep(POLL)
-    if job.state != "done":
-        raise job.error or RuntimeError(job.state)
-    return job.results[0]
 
 
 # ---------------------------------------------------------------------------------------------------- the figure
@@ -181,14 +177,6 @@ def show_not_counted(net: Architecture) -> None:
 # ---------------------------------------------------------------------------------------------------- a picture passes
 
 
-@st.cache_data(max_entries=1, show_spinner=False)
-def take_digit() -> np.ndarray:
-    """A digit of the data set, (8, 8) from 0 to 1."""
-    picture = hub.call(hub.take_examples("digits", 1)).x[0, 0]
-    low, high = float(picture.min()), float(picture.max())
-    return (picture - low) / (high - low)
-
-
 def show_pass(net: Architecture, query: dict[str, str]) -> None:
     st.subheader(_("A picture passes"), anchor=False)
     st.markdown(_("What each layer hands on: as high as its picture (drawn by the square root), as wide as its channels "
@@ -211,9 +199,18 @@ def show_strip(net: Architecture, query: dict[str, str]) -> None:
                          width="stretch")
     step, plays = st.session_state["arch.step"], st.session_state.get("arch.playing", 0)
     write_url(query | ({"step": str(step)} if step != 1 else {}))
+    ask([ask_examples("digits", 1)], "arch.digit", lambda job: show_digit(net, step, plays, *job.results))
+
+
+def show_digit(net: Architecture, step: int, plays: int, examples: Examples | None) -> None:
+    """The first digit of the data set, its numbers from 0 to 1, on its way through."""
+    if examples is None:
+        return
+    picture = examples.x[0, 0]
+    low, high = float(picture.min()), float(picture.max())
     # A key of its own for each time it plays: the browser then starts the animation anew.
     with st.container(key=f"arch-pass-{plays}"):
-        st.html(draw_pass(net, step, take_digit(), bool(plays)))
+        st.html(draw_pass(net, step, (picture - low) / (high - low), bool(plays)))
 
 
 def choose_step(steps: int) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import streamlit as st
 
 from resnet_viz.engine.hub import hub
+from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.block import (
     count_units,
-    draw_input,
     draw_rows,
     draw_scatter,
     list_numbers,
@@ -21,7 +20,7 @@ from resnet_viz.figures.equations import name_unit, write_equations
 from resnet_viz.records import DATASETS, BlockView, ConfigError, Edit, NetConfig
 from resnet_viz.text import _, sentence, use_language
 from resnet_viz.ui.bar import show_share
-from resnet_viz.ui.canvas import BLANK, show_canvas, take_drawing
+from resnet_viz.ui.canvas import BLANK, show_canvas, show_fed, take_drawing
 from resnet_viz.ui.charts import show_chart, show_csv
 from resnet_viz.ui.exporting import show_export, take_subject
 from resnet_viz.ui.opening import (
@@ -35,12 +34,12 @@ from resnet_viz.ui.opening import (
     take_case,
     write_opening,
 )
+from resnet_viz.ui.progress import Question, ask
 from resnet_viz.ui.session import show_branch, write_url
 from resnet_viz.ui.subject import AT, PRESETS, Subject, name_subject, prepare, show_subject, take_nets
 
 OPEN, DRAWN, ERRORS, RENEW = "block.opening", "block.drawn", "block.complaints", "block.renew"  # kept when the page is left
 KEY = "block."  # of widgets
-POINTS = 300  # of the data, around the one that is fed
 
 
 def show_page() -> None:
@@ -135,10 +134,31 @@ def show_block(subject: Subject) -> None:
     left, right = st.columns([1, 1], gap="large")
     with right:
         show_scales(subject)
-    views = open_views(subject, opening)
     with left:
-        show_input(subject, views)
+        show_input(subject)
+        answers = st.container()
     shared = write_url(subject.write_query() | write_opening(opening), subject.race)
+
+    def show(*jobs: Job) -> None:
+        views = [job.results[0] for job in jobs]
+        with answers:
+            show_answers(subject, views)
+        show_views(subject, views, shared)
+
+    ask([ask_view(subject, i, opening) for i in range(len(subject.states))], "block", show)
+
+
+def ask_view(subject: Subject, lane: int, opening: Opening) -> Question:
+    """The open block in one lane; what it cannot show there is told, and the others are shown."""
+    operations = opening.list_operations(subject.net(lane))
+    arguments = (opening.block, operations, opening.source, opening.unit, opening.raw)
+    return (subject.key("view", lane, opening.block, tuple(operations), *arguments[2:]),
+            [Call("experiments.blocks.open_block", subject.states[lane], arguments)])
+
+
+def show_views(subject: Subject, views: list[BlockView | None], shared: dict[str, str]) -> None:
+    """What each lane's block makes of the input."""
+    opening: Opening = st.session_state[OPEN]
     shown = [(i, view) for i, view in enumerate(views) if view is not None]
     if not shown:
         return
@@ -152,23 +172,6 @@ def show_block(subject: Subject) -> None:
     with st.container(horizontal=True):
         show_share(shared)
         show_export(lambda: take_subject(subject, done))
-
-
-def open_views(subject: Subject, opening: Opening) -> list[BlockView | None]:
-    """The block in every lane, at the same time; what a lane cannot show is told."""
-    async def work() -> list:
-        calls = [hub.run("experiments.blocks.open_block", state, opening.block, opening.list_operations(state.lane.net),
-                         opening.source, opening.unit, opening.raw) for state in subject.states]
-        return await asyncio.gather(*calls, return_exceptions=True)
-
-    views = []
-    for found in hub.call(work()):
-        if isinstance(found, ConfigError):
-            st.error(sentence(found), icon=":material/error:")
-        elif isinstance(found, BaseException):
-            raise found
-        views.append(None if isinstance(found, ConfigError) else found)
-    return views
 
 
 def show_scales(subject: Subject) -> None:
@@ -233,8 +236,8 @@ def on_apart() -> None:
 # ---------------------------------------------------------------------------------------------------- the input
 
 
-def show_input(subject: Subject, views: list[BlockView | None]) -> None:
-    """What the nets are fed, and what they make of it."""
+def show_input(subject: Subject) -> None:
+    """What the nets are fed."""
     opening, dataset = st.session_state[OPEN], subject.states[0].dataset
     st.header(_("Input"), anchor=False)
     if dataset == "digits":
@@ -245,6 +248,11 @@ def show_input(subject: Subject, views: list[BlockView | None]) -> None:
         count = DATASETS[dataset].test
         st.number_input(_("Example, 1 to {count}").format(count=count), 1, count, step=1, on_change=on_widget,
                         key=set_widget("index", opening.index + 1), args=("index", 1))
+
+
+def show_answers(subject: Subject, views: list[BlockView | None]) -> None:
+    """The input as the nets see it, the label, and each net's answer."""
+    opening, dataset = st.session_state[OPEN], subject.states[0].dataset
     shown = [view for view in views if view is not None]
     with st.container(horizontal=True, vertical_alignment="center"):
         if opening.pixels is not None:
@@ -252,15 +260,8 @@ def show_input(subject: Subject, views: list[BlockView | None]) -> None:
                 show_canvas(KEY + "canvas", opening.pixels, on_drawn)
         if shown:
             with st.container(width=200 if dataset == "digits" else 320):
-                show_picture(shown[0], dataset)
+                show_fed(shown[0], dataset, KEY)
     st.markdown("\n".join(f"- {line}" for line in describe_answers(subject, views)))
-
-
-def show_picture(view: BlockView, dataset: str) -> None:
-    figure = draw_input(view, None if dataset == "digits" else hub.call(hub.take_examples(dataset, POINTS)))
-    alt = _("The input: 8×8 numbers from 0 to 16.") if dataset == "digits" else _("The input: a point at {x}, {y}.").format(
-        x=f"{view.picture.flat[0]:.2f}", y=f"{view.picture.flat[1]:.2f}")
-    st.plotly_chart(figure, key=KEY + "picture", alt=alt, config={"displayModeBar": False, "staticPlot": True})
 
 
 def describe_answers(subject: Subject, views: list[BlockView | None]) -> list[str]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call
-from resnet_viz.figures.block import draw_input
 from resnet_viz.records import DATASETS, BlockView, ConfigError
 from resnet_viz.text import _, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.brought import show_brought
-from resnet_viz.ui.canvas import BLANK, show_canvas, take_drawing
+from resnet_viz.ui.canvas import BLANK, show_canvas, show_fed, take_drawing
 from resnet_viz.ui.crediting import (
     ASKED,
     ERRORS,
@@ -36,7 +34,6 @@ from resnet_viz.ui.splitting import show_blocks
 from resnet_viz.ui.subject import Subject, show_subject
 
 DRAWN = "credit.drawn"  # the last drawing, kept while a held-out example is looked at
-POINTS = 300  # of the data, around the one that is fed
 
 
 def show_page() -> None:
@@ -91,20 +88,13 @@ def show_input(subject: Subject) -> list[BlockView]:
                 show_canvas(KEY + "canvas", asked.pixels, on_drawn)
         if views:
             with st.container(width=200 if dataset == "digits" else 320):
-                show_picture(views[0], dataset)
+                show_fed(views[0], dataset, KEY)
         if len(views) == len(subject.names):
             with st.container(width="stretch"):
                 show_answers(subject, views)
     offer_again(key, KEY + "answers.again", calls)
     follow_job(key, KEY + "answers", lambda job: None)
     return views
-
-
-def show_picture(view: BlockView, dataset: str) -> None:
-    figure = draw_input(view, None if dataset == "digits" else hub.call(hub.take_examples(dataset, POINTS)))
-    alt = _("The input: 8×8 numbers from 0 to 16.") if dataset == "digits" else _("The input: a point at {x}, {y}.").format(
-        x=f"{view.picture.flat[0]:.2f}", y=f"{view.picture.flat[1]:.2f}")
-    st.plotly_chart(figure, key=KEY + "picture", alt=alt, config={"displayModeBar": False, "staticPlot": True})
 
 
 def show_answers(subject: Subject, views: list[BlockView]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 import streamlit as st
 
-from resnet_viz.engine.hub import hub
+from resnet_viz.engine.jobs import Call
 from resnet_viz.engine.race import Race
 from resnet_viz.figures.dimensions import (
     draw_matrices,
@@ -34,6 +34,7 @@ from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.charts import make_columns, show_chart
 from resnet_viz.ui.controls import label_options, read_widgets, show_groups, write_widgets
+from resnet_viz.ui.progress import ask
 from resnet_viz.ui.projections import show_projections
 from resnet_viz.ui.questions import (
     DIMENSION_BASES,
@@ -124,12 +125,6 @@ def show_size(name: str, label: str) -> None:
 # ---------------------------------------------------------------------------------------------------- the error
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
-def add_unequal(inputs: int, outputs: int, maps: bool) -> str:
-    """PyTorch's words, asked of a worker; empty where it adds the two."""
-    return hub.call(hub.demonstrate("dimensions.add_unequal", inputs, outputs, 1, maps))
-
-
 def show_mismatch(sizes: Sizes) -> None:
     st.header(_("The error"), anchor=False)
     kinds = {False: _("Vectors (dense)"), True: _("Pictures (convolutional)")}
@@ -137,7 +132,14 @@ def show_mismatch(sizes: Sizes) -> None:
         show_size("a", _("Channels of a[l]") if sizes.maps else _("Units of a[l]"))
         show_size("z", _("Channels of z[l+2]") if sizes.maps else _("Units of z[l+2]"))
         st.segmented_control(_("What is added"), list(kinds), format_func=kinds.get, key="dims.maps", required=True)
-    words = add_unequal(sizes.a, sizes.z, sizes.maps)
+    call = Call("dimensions.add_unequal", None, (sizes.a, sizes.z, 1, sizes.maps))
+    ask([(("unequal", sizes.a, sizes.z, sizes.maps), [call])], "unequal", lambda job: tell_sum(sizes, job.results[0]))
+
+
+def tell_sum(sizes: Sizes, words: str | None) -> None:
+    """What PyTorch says to the sum; its `words` are empty where it adds the two."""
+    if words is None:
+        return
     shapes = [(1, sizes.a, *[SIZE] * 2 * sizes.maps), (1, sizes.z, *[SIZE // 2] * 2 * sizes.maps)]
     answer = f"RuntimeError: {words}" if words else f"shape {tuple(np.broadcast_shapes(*shapes))}"
     st.code(f">>> a, z = torch.zeros{shapes[0]}, torch.zeros{shapes[1]}\n>>> a + z\n{answer}", language=None,

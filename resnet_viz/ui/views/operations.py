@@ -8,13 +8,14 @@ from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call
 from resnet_viz.figures.looks import COLOURS
 from resnet_viz.figures.operations import draw_before_after, draw_chain
-from resnet_viz.records import DATASETS, WEIGHT_OPERATIONS, ConfigError, Edit, OperationResult
+from resnet_viz.records import DATASETS, WEIGHT_OPERATIONS, Edit, OperationResult
 from resnet_viz.text import _, join, sentence
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.exporting import Taken, show_export, take_subject
 from resnet_viz.ui.history import Done, get_history, read_history, set_history, write_history
 from resnet_viz.ui.operating import describe_done, read_statistics, show_tools, write_statistics
+from resnet_viz.ui.progress import ask
 from resnet_viz.ui.session import show_branch, write_url
 from resnet_viz.ui.studies import read_studies, show_studies, write_studies
 from resnet_viz.ui.subject import Subject, show_subject
@@ -82,16 +83,20 @@ def show_nets(subject: Subject) -> None:
 def show_results(subject: Subject) -> None:
     """Before and after, of each net, and what that means."""
     recompute = st.session_state.get("statistics") == "recomputed"
-    history, results = get_history(), []
+    history, questions = get_history(), []
     for i, state in enumerate(subject.states):
         operations, _errors = history.list_operations(i, subject.net(i))
         arguments = (tuple(operations), recompute and subject.net(i).norm == "batch")
-        key = subject.key("operate", i, *arguments)
-        try:
-            results += hub.call(hub.measure(key, [Call("experiments.operations.measure_operation", state, arguments)]))
-        except ConfigError as error:
-            st.error(sentence(error), icon=":material/error:")
-            return
+        questions.append((subject.key("operate", i, *arguments),
+                          [Call("experiments.operations.measure_operation", state, arguments)]))
+    ask(questions, "operated", lambda *jobs: draw_results(subject, [job.results[0] for job in jobs]))
+
+
+def draw_results(subject: Subject, results: list[OperationResult | None]) -> None:
+    """All of them, side by side; what went wrong with one has been told."""
+    if None in results:
+        return
+    history = get_history()
     chance = 1 / DATASETS[subject.config.dataset].classes
     rows = [{"net": name, "when": when, **getattr(result, when), "identity_gap": result.identity_gap}
             for name, result in zip(subject.names, results, strict=True) for when in ("before", "after")]

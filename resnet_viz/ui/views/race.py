@@ -10,7 +10,7 @@ from resnet_viz.ui import lesson
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.controls import explain_fields, label_fields, name_lanes, name_places, show_settings
-from resnet_viz.ui.session import act, follow_widgets, go_to, open_session, write_url
+from resnet_viz.ui.session import SETTLE_SECONDS, act, follow_widgets, go_to, open_session, write_url
 from resnet_viz.ui.settings import read_race, write_query
 from resnet_viz.ui.subject import take_nets
 
@@ -55,7 +55,7 @@ def show_toggles(race: Race) -> None:
             st.toggle(f"{label_fields()['skip']} · {place}", key=f"skip.{i}", help=explain_fields()["skip"])
         if st.button(_("Operate on these nets"), key="operate", icon=":material/healing:", disabled=race.step == 0,
                      help=_("Pause, and zero, drop or swap blocks of copies of these nets.")):
-            act(race.id, "stop")
+            act(race.id, "stop", SETTLE_SECONDS)
             take_nets(race, race.step)
             go_to("operations")
     if race.config.edits:

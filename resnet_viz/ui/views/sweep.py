@@ -12,7 +12,7 @@ from resnet_viz.engine.sweep import RunProgress, Sweep
 from resnet_viz.records import ConfigError
 from resnet_viz.sweeps import READY, Estimate, SweepConfig
 from resnet_viz.text import _, join, sentence, use_language
-from resnet_viz.ui import grid
+from resnet_viz.ui import grid, progress
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.exporting_sweep import show_export_sweep
 from resnet_viz.ui.live import show_live
@@ -22,7 +22,6 @@ from resnet_viz.ui.session import write_url
 
 PAGE = "sweep"
 POLL = 0.5  # seconds between two looks
-WAIT_SECONDS = 2  # for an estimate, before the page is drawn without it
 REDRAW_SECONDS = 1.5  # charts are drawn anew no more often
 LOST = (TimeoutError, CancelledError, OSError)  # the workers do not answer
 
@@ -167,7 +166,7 @@ def find_estimate(config: SweepConfig, sweep: Sweep | None) -> Estimate | None:
         st.session_state[KEY + "estimate"] = key, asyncio.run_coroutine_threadsafe(hub.estimate(config), hub.loop)
     future = st.session_state[KEY + "estimate"][1]
     try:
-        return future.result(WAIT_SECONDS)
+        return future.result(progress.PATIENCE)
     except ConfigError as error:
         st.session_state.pop(KEY + "estimate")
         st.error(sentence(error), icon=":material/database:")
