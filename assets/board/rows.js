@@ -2,10 +2,13 @@
 
 import { Chain } from "./chain.js";
 import { laneTable, swatch } from "./legend.js";
-import { recent } from "./series.js";
-import { fill, fixed, html, last, part, percent, scientific, setText } from "./tools.js";
+import { scoresOf } from "./series.js";
+import { fill, fixed, html, part, percent, scientific, setText } from "./tools.js";
 
-const SCORES = ["training_accuracy", "held_out_accuracy", "weight_norm", "ratio", "cosine"];
+const SCORES = {
+  training_accuracy: percent, held_out_accuracy: percent, weight_norm: scientific, ratio: scientific,
+  cosine: (value) => fixed(value, 3),
+};
 
 export class Rows {
   constructor(board) {
@@ -24,13 +27,14 @@ export class Rows {
     const { text } = board;
     this.chains = Array.from({ length: count }, (_, i) => this.chains[i] ?? new Chain(board, i));
     this.words = this.chains.map(() => ({
-      facts: html("p", { class: "rv-facts" }), training: html("b"), heldOut: html("b"),
+      facts: html("p", { class: "rv-facts" }),
+      training_accuracy: { now: html("b"), before: html("i") }, held_out_accuracy: { now: html("b"), before: html("i") },
     }));
     this.node.replaceChildren(...this.chains.map((chain, i) => {
-      const { facts, training, heldOut } = this.words[i];
+      const { facts, ...numbers } = this.words[i];
       const title = html("h3", {}, swatch(board, i), board.laneName(i));
-      const score = (words, value, kind) => html("p", { class: kind }, html("span", {}, words), value);
-      const scores = html("div", { class: "rv-scores" }, score(text.training_accuracy, training, "rv-big"), score(text.held_out_accuracy, heldOut, "rv-small"));
+      const score = (name, kind) => html("p", { class: kind, title: text[`${name}_help`] }, html("span", {}, text[name]), numbers[name].now, numbers[name].before);
+      const scores = html("div", { class: "rv-scores" }, score("training_accuracy", "rv-big"), score("held_out_accuracy", "rv-small"));
       return html("section", { class: "rv-lane", "data-testid": `lane-${i}` }, html("div", { class: "rv-lane-head" }, html("div", {}, title, facts), scores), chain.scroll);
     }));
   }
@@ -38,8 +42,9 @@ export class Rows {
   buildScores(count) {
     const { text } = this.board;
     this.chains = [];
-    this.words = Array.from({ length: count }, () => SCORES.map(() => html("td")));
-    const table = html("table", {}, ...laneTable(this.board, SCORES, this.words));
+    const names = Object.keys(SCORES);
+    this.words = Array.from({ length: count }, () => names.map(() => html("td")));
+    const table = html("table", {}, ...laneTable(this.board, names, this.words));
     const label = `${text.training_accuracy}, ${text.held_out_accuracy}, …`;
     this.node.replaceChildren(html("div", { class: "rv-table rv-scoreboard", tabindex: 0, role: "group", "aria-label": label }, table));
   }
@@ -54,22 +59,25 @@ export class Rows {
     const { text } = board;
     chains[i].build(lane);
     if (chains[i].svg) chains[i].draw(lane, { pointed: board.pointed?.block ?? null, selected: board.selected });
-    const { facts, training, heldOut } = this.words[i];
+    const { facts, ...numbers } = this.words[i];
     const known = [
       fill(text.layers, { count: lane.depth }),
       fill(text.parameters, { count: board.short(lane.parameters) }),
       fill(text.multiply_adds, { count: board.short(lane.multiply_adds) }),
     ];
     setText(facts, known.join(" · "));
-    setText(training, percent(recent(lane.points.accuracy)));
-    setText(heldOut, percent(last(lane.probes.accuracy)));
+    const [now, before] = [scoresOf(lane), lane.scores_before];
+    for (const [name, nodes] of Object.entries(numbers)) {
+      setText(nodes.now, percent(now[name]));
+      setText(nodes.before, before ? fill(text.before, { value: percent(before[name]) }) : "");
+    }
   }
 
-  drawScores({ points, probes }, i) {
-    const known = [
-      percent(recent(points.accuracy)), percent(last(probes.accuracy)),
-      scientific(last(probes.weight_norm)), scientific(last(probes.ratio)), fixed(last(probes.cosine), 3),
-    ];
-    known.forEach((words, column) => setText(this.words[i][column], words));
+  drawScores(lane, i) {
+    const [now, before] = [scoresOf(lane), lane.scores_before];
+    Object.entries(SCORES).forEach(([name, write], column) => {
+      const was = before ? ` (${fill(this.board.text.before, { value: write(before[name]) })})` : "";
+      setText(this.words[i][column], write(now[name]) + was);
+    });
   }
 }

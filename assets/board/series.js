@@ -1,6 +1,6 @@
 /* What is measured of a lane: points as they come, held up to a bound and thinned by averaging for drawing. */
 
-import { isNumber } from "./tools.js";
+import { isNumber, last } from "./tools.js";
 
 const KEPT = 2000; // points held per series
 const DRAWN = 400; // points drawn per series
@@ -41,4 +41,12 @@ export function addNews(lane, { points, probes, ...latest }) {
 }
 
 /** The mean of the last few batches: one batch alone jumps too much to be read. */
-export const recent = (values) => averageBins(values.slice(-5), 5)[0] ?? null;
+const recent = (values) => averageBins(values.slice(-5), 5)[0] ?? null;
+
+/** A lane's numbers by the names of their words: where it rests as they are measured there, else the newest of its curves. */
+export function scoresOf({ points, probes, scores }) {
+  return scores ?? {
+    training_accuracy: recent(points.accuracy), held_out_accuracy: last(probes.accuracy),
+    weight_norm: last(probes.weight_norm), ratio: last(probes.ratio), cosine: last(probes.cosine),
+  };
+}

@@ -1,6 +1,6 @@
 /* How the race stands, in words: state, step and speed, a bar, a notice of what went wrong, a summary for those who listen. */
 
-import { recent } from "./series.js";
+import { scoresOf } from "./series.js";
 import { fill, html, isNumber, part, percent, scientific, setAttribute, setText } from "./tools.js";
 
 const SUMMARY_MS = 5000; // pause between two spoken summaries
@@ -47,7 +47,7 @@ export class Status {
     if (!board.race || (this.summary?.state === state && (this.summary.step === step || now - this.summary.at < SUMMARY_MS))) return;
     this.summary = { state, step, at: now };
     const lanes = board.lanes.map((lane, i) => fill(text.summary_lane, {
-      lane: board.laneName(i), accuracy: percent(recent(lane.points.accuracy)), gradient: scientific(lane.gradient?.[0]),
+      lane: board.laneName(i), accuracy: percent(scoresOf(lane).training_accuracy), gradient: scientific(lane.gradient?.[0]),
     }));
     const notice = this.notice.hidden ? [] : [this.notice.textContent];
     setText(this.spoken, [text[`state_${state}`], this.words.step.textContent, ...notice, ...lanes].join(text.sentence_end));

@@ -145,7 +145,9 @@ class Race:
         change = Change(self.frontier, lane, name, value)
         same = (change.step, lane, name)
         others = tuple(c for c in self.config.changes if (c.step, c.lane, c.name) != same)
-        self.config = replace(self.config, changes=(*others, change))
+        self.config = replace(self.config, changes=others)
+        if self.config.lane_at(lane, change.step).changed(name, value) != self.config.lane_at(lane, change.step):
+            self.config = replace(self.config, changes=(*others, change))  # else it only takes a change back
         self.revision += 1
         self.publish()
         self._ensure_task()  # at rest, the change shows at once in what is measured
@@ -375,10 +377,15 @@ class Race:
         if self.divergence is not None:
             return
         client = self.cluster.client
-        looks = [client.submit(tasks.measure, self._edit(i, run.pair, self.step), self.config.lane_at(i, self.step),
-                               pure=False) for i, run in enumerate(self.lanes)]
-        for run, frame in zip(self.lanes, await client.gather(looks), strict=True):
-            run.series.look(frame)
+        looks, before = [], []
+        for i, run in enumerate(self.lanes):
+            lane, was = (self.config.lane_at(i, step) for step in (self.step, self.step - 1))
+            looks.append(client.submit(tasks.measure, self._edit(i, run.pair, self.step), lane, pure=False))
+            same = lane == was and not self.config.edits_at(i, self.step)
+            before.append(None if same else client.submit(tasks.measure, run.pair, was, pure=False))
+        frames = zip(await client.gather(looks), await client.gather(before), strict=True)
+        replaced = [run.series.look(*frame) for run, frame in zip(self.lanes, frames, strict=True)]
+        self.epoch += any(replaced)
         self.publish()
         if self.step not in self.kept and self.step > 0:
             await self._keep_states()

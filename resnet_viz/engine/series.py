@@ -13,6 +13,7 @@ from resnet_viz.records import Frame
 PROFILES = ("gradient", "weight_gradient", "ratio", "share", "cosine", "weight_norm")
 POINT = ("step", "loss", "accuracy")
 PROBE = (*POINT, "weight_norm", "ratio", "cosine")
+SCORES = ("training_accuracy", "held_out_accuracy", *PROBE[3:])  # of a lane at rest
 MAX_POINTS = 1000  # per curve and message; more are averaged in groups
 
 
@@ -21,26 +22,55 @@ class Series:
     """Curves of one lane: `points` step, loss, accuracy of training batches; `probes` the same of the held-out set,
 
     and ‖W[l+2]‖, ‖F‖/‖s‖ and the cosine of a[l] and a[l+2], of the block `watched` or as means over all blocks.
+
+    While the lane rests, `scores` are SCORES measured where it stands; `scores_before` the same, of the same weights and
+    on the same batch, without what is changed or edited at this very step. None where nothing is, or it changes nothing.
     """
 
     watched: int | None = None
     points: list[tuple[float, ...]] = field(default_factory=list)
     probes: list[tuple[float, ...]] = field(default_factory=list)
     profiles: dict[str, np.ndarray] = field(default_factory=dict)
+    scores: tuple[float, ...] | None = None
+    scores_before: tuple[float, ...] | None = None
 
     def add(self, frame: Frame) -> None:
         """Take in a frame that follows on what is there."""
         steps = range(frame.first, frame.first + len(frame))
         self.points += zip(steps, frame.loss.tolist(), frame.accuracy.tolist(), strict=True)
-        self.look(frame)
-
-    def look(self, frame: Frame) -> None:
-        """Take in the probes and newest profiles of a frame, not its steps (those have not been taken)."""
+        self.scores = self.scores_before = None
         newest = self.probes[-1][0] if self.probes else -1
+        self.probes += [probe for probe in self._list_probes(frame) if probe[0] > newest]
+        self._take_profiles(frame)
+
+    def look(self, frame: Frame, before: Frame | None = None) -> bool:
+        """Take in what was measured where the lane rests: a frame whose one step has not been taken.
+
+        `before` is the same without what is changed at this step. Returns whether a probe took the place of another, so
+        that the curves are no longer a continuation.
+        """
+        kept = [probe for probe in self.probes if probe[0] < frame.first]
+        taken, self.probes = self.probes[len(kept):], kept + self._list_probes(frame)
+        if frame.diverged:
+            self.profiles.clear()  # what was measured there was of another net
+        self._take_profiles(frame)
+        self.scores, was = self._list_scores(frame), None if before is None else self._list_scores(before)
+        self.scores_before = None if was is None or np.array_equal(self.scores, was, equal_nan=True) else was
+        return bool(taken) and not np.array_equal(taken, self.probes[len(kept):], equal_nan=True)
+
+    def _list_scores(self, frame: Frame) -> tuple[float, ...]:
+        """SCORES of a frame with one step and one probe; NaN where it has neither, not being finite."""
+        if frame.diverged:
+            return (np.nan,) * len(SCORES)
+        _step, _loss, held_out, *blocks = self._list_probes(frame)[-1]
+        return float(frame.accuracy[-1]), held_out, *blocks
+
+    def _list_probes(self, frame: Frame) -> list[tuple[float, ...]]:
         blocks = [self._watch(values) for values in (frame.weight_norm, frame.ratio, frame.cosine)]
         columns = [frame.probe_step, frame.test_loss, frame.test_accuracy, *blocks]
-        probes = zip(*(column.tolist() for column in columns), strict=True)
-        self.probes += [probe for probe in probes if probe[0] > newest]
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+    def _take_profiles(self, frame: Frame) -> None:
         for name in PROFILES:
             values = getattr(frame, name)
             if len(values):
@@ -58,6 +88,7 @@ class Series:
         self.points = [point for point in self.points if point[0] < step]
         self.probes = [probe for probe in self.probes if probe[0] < step]
         self.profiles.clear()
+        self.scores = self.scores_before = None
 
     def send(self, points: int = 0, probes: int = 0, most: int = MAX_POINTS) -> dict[str, Any]:
         """A message's part: curves from these indices on, and the newest profiles. All finite or None."""
@@ -67,6 +98,12 @@ class Series:
             "probes": thin(self.probes[probes:], PROBE, most),
             **{name: None if values is None else round_finite(values) for name, values in profiles.items()},
         }
+
+    def send_scores(self) -> dict[str, dict[str, float | None] | None]:
+        """A message's part: what the lane's numbers are where it rests, and were there before something was changed."""
+        scores = {"scores": self.scores, "scores_before": self.scores_before}
+        return {name: None if values is None else dict(zip(SCORES, round_finite(np.array(values)), strict=True))
+                for name, values in scores.items()}
 
 
 def thin(points: list[tuple[float, ...]], names: tuple[str, ...], most: int = MAX_POINTS) -> dict[str, list]:

@@ -104,6 +104,11 @@ def _net_words() -> dict[str, str]:
         "multiply_adds": _("{count} multiply-adds per sample"),
         "training_accuracy": _("Training accuracy"),
         "held_out_accuracy": _("Held-out accuracy"),
+        "training_accuracy_help": _("While it trains: the mean of the last five batches. At rest: of the batch that comes "
+                                    "next, by the net as it stands."),
+        "held_out_accuracy_help": _("While it trains: as it was measured last, every ten steps. At rest: by the net as it "
+                                    "stands."),
+        "before": _("before: {value}"),
         "chain_label": _("{lane}, from input to output"),
         "stem": _("stem"),
         "head": _("head"),

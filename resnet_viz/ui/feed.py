@@ -89,7 +89,8 @@ class Cursor:
         now = race.lanes_now()
         lanes = []
         for i, run in enumerate(race.lanes):
-            lanes.append(run.series.send(*self.told[i]) | {"step": race.step, "skip": now[i].net.residual})
+            measured = run.series.send(*self.told[i]) | run.series.send_scores()
+            lanes.append(measured | {"step": race.step, "skip": now[i].net.residual})
             self.told[i] = (len(run.series.points), len(run.series.probes))
         message = {"type": "snapshot" if fresh else "delta", "seq": self.sequence, "status": describe_status(race),
                    "lanes": lanes}

@@ -101,6 +101,24 @@ def test_skip_toggle_works_in_the_middle_of_a_run(page: Page, server) -> None:
     wait_board(page, f"b.dataset.step > {step + 20}")
 
 
+def test_a_change_at_rest_is_told_beside_what_was_before(page: Page, server) -> None:
+    """A trained net without its shortcuts: its accuracies are those of the cut net, the old ones stand beside them."""
+    open_race(page, server.url, "/?lang=en&optimizer=adamw&lr=0.002&steps=120")
+    click(page, "play")
+    wait_board(page, "b.dataset.state === 'finished'")
+    lane = page.get_by_test_id("lane-1")
+    expect(lane).not_to_contain_text("before")
+    held_out = re.findall(r"([\d.]+ %)", lane.inner_text())[1]
+    toggle(page, 1)
+    expect(lane).to_contain_text(f"before: {held_out}", timeout=PATIENCE)
+    expect(lane.get_by_role("heading")).to_contain_text("Plain net", timeout=PATIENCE)
+    training, before, cut, _ = (float(value) for value in re.findall(r"([\d.]+) %", lane.inner_text()))
+    assert training < 50 < before and cut < 50 < float(held_out[:-2])
+    toggle(page, 1)
+    expect(lane).not_to_contain_text("before", timeout=PATIENCE)
+    assert held_out in lane.inner_text()
+
+
 def test_language_switch_does_not_disturb_the_run(page: Page, server) -> None:
     open_race(page, server.url)
     click(page, "play")

@@ -17,7 +17,7 @@ from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.engine.race import Race
 from resnet_viz.lab.experiments import training
 from resnet_viz.lab.experiments.operations import edit_state, measure_operation
-from resnet_viz.records import ConfigError, Edit, Lane, NetConfig, Operation, RaceConfig, TrainConfig
+from resnet_viz.records import ConfigError, Edit, Lane, NetConfig, Operation, RaceConfig, State, TrainConfig
 
 STEPS = 300
 
@@ -117,6 +117,9 @@ def test_a_branch_goes_on_from_operated_weights_and_the_race_does_not_notice(eng
     branch.watchers = 1
     assert branch.step == 90 and len(branch.lanes[0].series.points) == 90
     wait(engine, branch.settle())
+    for lane, (operated, was) in enumerate(zip(branch.lanes, race.lanes, strict=True)):  # also before it is played
+        assert operated.series.scores_before[0] == look_at(race.kept[90][lane], config.lanes[lane])[0]
+        assert operated.series.scores != operated.series.scores_before and was.series.scores_before is None
     assert branch.lanes[1].series.profiles["weight_norm"][3] == 0 < branch.lanes[1].series.profiles["weight_norm"][2]
     assert_same(run(engine, branch), branch.config)
     assert_same(run(engine, race), race.config)
@@ -124,6 +127,41 @@ def test_a_branch_goes_on_from_operated_weights_and_the_race_does_not_notice(eng
     assert_same(run(engine, make_race(engine, RaceConfig.from_json(branch.config.to_json()))), branch.config)
     engine.call(branch.rewind(0))
     assert branch.config.edits == ()
+
+
+def look_at(state: State, lane: Lane) -> tuple[float, float]:
+    """Accuracy on the next batch and on the held-out part, of a state as a lane's configuration has it."""
+    frame = training.measure(state, lane)
+    return float(frame.accuracy[0]), float(frame.test_accuracy[0])
+
+
+def test_a_change_at_rest_is_measured_where_the_lanes_stand_with_what_was_before(engine: Hub) -> None:
+    """The numbers are those of the changed net, beside those without the change; taken back, they are the old ones."""
+    race = run(engine, make_race(engine, RaceConfig(steps=200)), 120)  # 120 steps: a probe stands there already
+    plain, residual = (lane.series for lane in race.lanes)
+    state, scores, curves = race.kept[120][1], residual.scores, list(residual.probes)
+    assert scores[:2] == look_at(state, race.config.lanes[1]) and residual.scores_before is None
+    epoch = race.epoch
+    engine.call(race.change(1, "skip", False))
+    wait(engine, race.settle())
+    assert residual.scores_before == scores and race.epoch > epoch
+    assert residual.scores[:2] == look_at(state, race.config.lane_at(1, 120)) and residual.scores[0] < scores[0] - 0.5
+    assert residual.probes[-1][2] == residual.scores[1] and residual.probes[:-1] == curves[:-1]
+    assert np.isnan(residual.profiles["ratio"]).all() and plain.scores_before is None
+    engine.call(race.change(1, "skip", True))
+    wait(engine, race.settle())
+    assert race.config.changes == () and residual.scores == scores and residual.scores_before is None
+    assert residual.probes == curves
+    engine.call(race.change(0, "lr", 0.01))  # changes the race, and no number where it stands
+    wait(engine, race.settle())
+    assert plain.scores_before is None and len(race.config.changes) == 1
+    engine.call(race.change(1, "skip", False))
+    run(engine, race, 20)
+    assert residual.scores_before is None  # training has gone on
+    assert [probe for probe in residual.probes if probe[0] == 120][0][2] == look_at(state, race.config.lane_at(1, 120))[1]
+    engine.call(race.rewind(120))
+    wait(engine, race.settle())
+    assert residual.scores_before == scores  # the change at step 120 is a part of where it stands
 
 
 def test_states_of_any_step_are_those_the_race_had(engine: Hub) -> None:
