@@ -21,7 +21,7 @@ from resnet_viz.records import (
     list_targets,
     parse_field,
 )
-from resnet_viz.text import _, join, sentence
+from resnet_viz.text import _, join, percent_sign, sentence
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.operating import label_operations
 from resnet_viz.ui.progress import follow_job
@@ -143,7 +143,7 @@ def show_missing(name: str, net: NetConfig, kind: str) -> None:
         try:
             check_operation(Operation(kind, missing[0]), net)
         except ConfigError as error:
-            st.caption(f"{name}: {sentence(error)}")
+            st.caption(_("{name}: {words}").format(name=name, words=sentence(error)))
 
 
 def show_cumulative(subject: Subject) -> None:
@@ -189,9 +189,10 @@ def show_skip_toggle(subject: Subject) -> None:
             bars.append(((_("{net}, its shortcuts cut") if residual else _("{net}, shortcuts added")).format(net=name), i))
     results = hub.call(hub.measure(subject.key("skips"), calls))
     scores = {label: (i, result["test_accuracy"]) for (label, i), result in zip(bars, results, strict=True)}
-    words = [f"{label}: {100 * value:.1f} %." for label, (_lane, value) in scores.items()]
+    words = [_("{name}: {words}").format(name=label, words=f"{100 * value:.1f}{percent_sign()}")
+             for label, (_lane, value) in scores.items()]
     rows = [{"net": label, **result} for (label, _lane), result in zip(bars, results, strict=True)]
-    show_chart(draw_scores(scores, chance_of(subject)), "skips", join(*words), rows)
+    show_chart(draw_scores(scores, chance_of(subject)), "skips", _("; ").join(words), rows)
     st.caption(_("A net learns with or without shortcuts, and its weights fit only what it learned with: a plain net is "
                  "not a residual net whose shortcuts have been cut."))
 
