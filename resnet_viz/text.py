@@ -22,6 +22,7 @@ LOCALE = Path(__file__).parents[1] / "assets" / "locale"
 LANGUAGES = {"en": "English", "zh_CN": "简体中文"}
 
 CHINESE = "[\u3001-\u303f\u4e00-\u9fff\uff01-\uff65]"  # its signs of punctuation too
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 GAP = re.compile(f"(?<={CHINESE}) \0(?={CHINESE})|(?<={CHINESE})\0 (?={CHINESE})|\0")
 
 _language: ContextVar[str] = ContextVar("language", default="en")
@@ -80,6 +81,26 @@ def _(message: str) -> str:
 def join(*sentences: str) -> str:
     """Sentences one after the other, as the session's language sets them: Chinese ones without a space."""
     return ("" if get_language().startswith("zh") else " ").join(sentences)
+
+
+def percent_sign() -> str:
+    """The sign behind a number, as the session's language sets it: 9 % in English, 9% in Chinese."""
+    return "%" if get_language().startswith("zh") else " %"
+
+
+def write_number(value: float, digits: int = 3) -> str:
+    """So many digits, and a power of ten where a computer would write an e: 0.0123, 1.2×10⁻⁷."""
+    return _raise_power(f"{value:.{digits}g}")
+
+
+def write_scientific(value: float, places: int) -> str:
+    """As a multiple of a power of ten, to so many places: 1.2×10⁴."""
+    return _raise_power(f"{value:.{places}e}")
+
+
+def _raise_power(text: str) -> str:
+    number, e, power = text.partition("e")
+    return f"{number}×10{str(int(power)).translate(SUPERSCRIPTS)}" if e else number
 
 
 def sentence(error: ConfigError) -> str:

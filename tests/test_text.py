@@ -13,7 +13,17 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from resnet_viz.records import ConfigError, NetConfig
-from resnet_viz.text import LOCALE, _, choose_language, get_language, sentence, use_language
+from resnet_viz.text import (
+    LOCALE,
+    _,
+    choose_language,
+    get_language,
+    percent_sign,
+    sentence,
+    use_language,
+    write_number,
+    write_scientific,
+)
 from resnet_viz.ui.board import words
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +68,11 @@ def placeholders(text: str) -> set[str]:
     return {name for _text, name, _spec, _conversion in string.Formatter().parse(text) if name is not None}
 
 
+def is_marked(node: ast.AST) -> bool:
+    """Whether this is a call of `_` or `N_`."""
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("_", "N_")
+
+
 # -- the catalogue
 
 
@@ -70,7 +85,7 @@ def test_every_message_is_translated_and_nothing_else(messages, translations):
 def test_no_marked_text_is_overlooked(messages):
     """Babel does not look inside f-strings under Python 3.11; the parser does."""
     calls = [node for path in (ROOT / "resnet_viz").rglob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8")))
-             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("_", "N_")]
+             if is_marked(node)]
     literal = {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)}
     assert len(literal) > 1000 and sorted(literal - messages) == []
 
@@ -97,11 +112,61 @@ def test_typography(translations):
     assert [text for text in translations.values() if wrong.search(text)] == []
 
 
+# What a Chinese teacher would not say, and what instead. Of two words for one thing, one is kept.
+WORDS = {
+    "手术": "操作", "损毁": "去掉分支; 去掉整个块", "输入层": "首层（stem）", "洼地": "局部低点", "向下弯": "负曲率",
+    "现成的": "预设", "换种子": "换随机种子", "瞎猜": "随机猜测", "实验室": "本应用", "不是单一": "大小不为 1",
+    "没有阻隔": "原样通过", "两个网络权重相同": "初始权重相同", "手写一个": "自己画一个",
+    "按“": "点击“", "按下": "点击", "按一次": "点击", "单击": "点击",
+}
+TERMS = {
+    "shortcuts?": "捷径", "held[ -]out": "留出", "conductance": "传导度", "stem": "首层（stem）", "cosine": "余弦",
+    "baseline": "基线", "plain nets?": "普通网络", "residual nets?": "残差网络", "degradation": "退化",
+    "gradients?": "梯度", "learning rate": "学习率", "training error": "训练误差", "ablation": "消融",
+    "press": "点击", "initial weights": "初始", "effective length": "有效长度", "to the bit": "逐位",
+    "ready sweeps?": "预设扫描", "hollows": "局部低点",
+}
+
+
+def test_one_chinese_word_for_one_thing(translations):
+    for word in WORDS:
+        assert [text for text in translations.values() if word in text] == [], word
+    for term, word in TERMS.items():
+        said = re.compile(rf"(?<![\w{{-]){term}(?![\w}}])", re.I)
+        assert [text for message, text in translations.items() if said.search(message) and word not in text] == [], term
+
+
+def test_chinese_numbers(translations):
+    """9% without a space, 2.3×10⁻¹⁶ and no e, one full stop at the end of a sentence."""
+    wrong = re.compile("[\\s\u00a0]%|\\de[-+]?\\d|[。，、；：]{2}|\\d [×] 10")
+    assert [text for text in translations.values() if wrong.search(text)] == []
+
+
+def test_numbers_that_are_filled_in():
+    def write():
+        return f"9{percent_sign()}", write_number(2.34e-16, 2), write_number(0.01234), write_scientific(12_345, 1)
+
+    assert say("zh_CN", write) == ("9%", "2.3×10⁻¹⁶", "0.0123", "1.2×10⁴")
+    assert say("en", write) == ("9 %", "2.3×10⁻¹⁶", "0.0123", "1.2×10⁴")
+
+
+def test_no_code_writes_a_percent_sign_of_its_own(board):
+    """In English a space stands before it, in Chinese none: `percent_sign` knows, and the board's `percentSign`."""
+    found, spaced = [], re.compile("[ \u00a0]%(?![ \\w({%])")
+    for path in (path for folder in ("ui", "figures", "export") for path in (ROOT / "resnet_viz" / folder).rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        marked = {node for call in ast.walk(tree) if is_marked(call) for node in ast.walk(call)}
+        found += [(path.name, node.value) for node in set(ast.walk(tree)) - marked if isinstance(node, ast.Constant)
+                  and isinstance(node.value, str) and spaced.search(node.value)]
+    assert found == []
+    assert re.findall(r" %[^ \n]+", board) == [' %");']  # that of percentSign
+
+
 def test_chinese_that_is_filled_in_stands_without_spaces():
     def fill():
         return (_("{net}: {far} end with a higher training loss than {near}, in every seed: {high} against {low}; training "
                   "error {far_error} against {near_error}.").format(
-                      net="普通网络", far="56 层", near="He", high=2, low=1, far_error="9 %", near_error="1 %"),
+                      net="普通网络", far="56 层", near="He", high=2, low=1, far_error="9%", near_error="1%"),
                 _("{title} against {setting}: {count} runs so far. What they say stands below the charts.").format(
                     title="训练误差", setting="深度", count=8),
                 _("{setting} {value}").format(setting="初始权重", value="默认"))

@@ -2,7 +2,7 @@
 
 import { SCALE, SYMBOLS } from "./colour.js";
 import { thinned } from "./series.js";
-import { fill, isNumber, last, roundUp, scientific, superscript } from "./tools.js";
+import { fill, isNumber, last, percentSign, roundUp, scientific, superscript } from "./tools.js";
 
 /** A line of lane `i`; the shape of its markers tells lanes apart without colour, and open ones those of one colour. */
 function trace(board, i, { x, y }, { dash = "solid", markers = 0, series = "", digits = ".3~g", unit = "" }) {
@@ -60,9 +60,9 @@ function accuracyFigure(board) {
   const words = fill(board.text.chance, { chance: Number(chance.toPrecision(3)) });
   const label = { xref: "paper", x: 1, y: chance, xanchor: "right", yanchor: "bottom", text: words, showarrow: false, font: { size: 11, color: board.theme.muted } };
   return {
-    traces: stepTraces(board, "accuracy", 100, { digits: ".1f", unit: " %" }),
+    traces: stepTraces(board, "accuracy", 100, { digits: ".1f", unit: percentSign() }),
     x: { range: stepRange(board) },
-    y: { range: [-2, 102], ticksuffix: " %", dtick: 25, tick0: 0 },
+    y: { range: [-2, 102], ticksuffix: percentSign(), dtick: 25, tick0: 0 },
     shapes: board.race ? [line] : [],
     annotations: board.race ? [label] : [],
   };
@@ -99,7 +99,7 @@ function directionFigure(board) {
 /** The accuracy figure with one line a lane. */
 function scoreFigure(board, mode) {
   const training = mode === "training";
-  const traces = probeTraces(board, "accuracy", 100, { digits: ".1f", unit: " %", markers: training ? 0 : 10 }, training ? "points" : "probes");
+  const traces = probeTraces(board, "accuracy", 100, { digits: ".1f", unit: percentSign(), markers: training ? 0 : 10 }, training ? "points" : "probes");
   return { ...accuracyFigure(board), traces };
 }
 

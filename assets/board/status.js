@@ -50,6 +50,7 @@ export class Status {
       lane: board.laneName(i), accuracy: percent(scoresOf(lane).training_accuracy), gradient: scientific(lane.gradient?.[0]),
     }));
     const notice = this.notice.hidden ? [] : [this.notice.textContent];
-    setText(this.spoken, [text[`state_${state}`], this.words.step.textContent, ...notice, ...lanes].join(text.sentence_end));
+    const parts = [text[`state_${state}`], this.words.step.textContent, ...notice, ...lanes];
+    setText(this.spoken, parts.map((words) => words.replace(/[.。]$/, "")).join(text.sentence_end));
   }
 }

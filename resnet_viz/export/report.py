@@ -20,7 +20,7 @@ from plotly.offline import get_plotlyjs
 from resnet_viz.export.script import make_script
 from resnet_viz.figures import report as figures
 from resnet_viz.records import Frame, Operation, OperationResult, RaceConfig, count_multiply_adds, count_parameters
-from resnet_viz.text import _, get_language, join
+from resnet_viz.text import _, get_language, join, percent_sign, write_number
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "plotly", "streamlit")
 STYLE = """
@@ -115,7 +115,7 @@ def write_figure(figure: go.Figure, name: str, title: str, words: str) -> str:
     """A figure with its title and, in words, what it shows. `name` is its id on the page."""
     drawn = to_html(figure, full_html=False, include_plotlyjs=False, div_id=name,
                     config={"displayModeBar": False, "responsive": True})
-    alt = html.escape(f"{title}. {words}", quote=True)
+    alt = html.escape(_(". ").join([title, words]), quote=True)
     return (f'<figure>\n<figcaption>{html.escape(title)}</figcaption>\n{write_paragraph(words)}\n'
             f'<div role="img" aria-label="{alt}">{drawn}</div>\n</figure>')
 
@@ -150,12 +150,12 @@ def write_results(config: RaceConfig, lanes: Sequence[LaneReport]) -> str:
     notes = [_("{net} diverged after step {step}: its numbers are those before.").format(
         net=part.name, step=part.run.first + len(part.run)) for part in lanes if part.run.diverged]
     notes += [_("{net}, operations: {operations}.").format(
-        net=part.name, operations="; ".join(map(name_operation, part.operations))) for part in lanes if part.operations]
+        net=part.name, operations=_("; ").join(map(name_operation, part.operations))) for part in lanes if part.operations]
     return write_section(_("What came out"), write_table(heads, rows, _("What came out")), *map(write_paragraph, notes))
 
 
 def write_numbers(ends: Mapping[str, float]) -> list[str]:
-    return [f"{100 * ends[name]:.2f} %" if name.endswith("accuracy") else f"{ends[name]:.4g}"
+    return [f"{100 * ends[name]:.2f}{percent_sign()}" if name.endswith("accuracy") else write_number(ends[name], 4)
             for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")]
 
 
@@ -170,10 +170,11 @@ def write_figures(runs: Sequence[Frame], names: Sequence[str], config: RaceConfi
     told = [(run, name) for run, name in zip(runs, names, strict=True) if len(run)]
     runs, names = [run for run, _name in told], [name for _run, name in told]
     chance = 1 / config.data.classes
-    ends = "; ".join(_("{net}: {first} at first, {last} at last").format(
-        net=name, first=f"{run.loss[0]:.3g}", last=f"{run.loss[-1]:.3g}") for run, name in told)
-    scores = "; ".join(f"{name}: {100 * run.test_accuracy[-1]:.1f} %" for run, name in told)
-    ratios = "; ".join(compare_gradients(run, name) for run, name in told)
+    ends = _("; ").join(_("{net}: {first} at first, {last} at last").format(
+        net=name, first=write_number(run.loss[0]), last=write_number(run.loss[-1])) for run, name in told)
+    scores = _("; ").join(_("{name}: {words}").format(name=name, words=f"{100 * run.test_accuracy[-1]:.1f}{percent_sign()}")
+                          for run, name in told)
+    ratios = _("; ").join(compare_gradients(run, name) for run, name in told)
     yield write_section(
         _("Learning"),
         write_figure(figures.draw_learning(runs, names, "loss"), "loss", _("Loss"),
@@ -204,7 +205,7 @@ def compare_gradients(run: Frame, name: str) -> str:
     if last == 0:  # as where every example has got a probability of exactly 1
         return _("{net}: the last layer’s gradient is exactly 0").format(net=name)
     told = _("{net}: the first layer’s gradient is {ratio} times the last layer’s")
-    return told.format(net=name, ratio=f"{first / last:.2g}")
+    return told.format(net=name, ratio=write_number(first / last, 2))
 
 
 def write_settings(config: RaceConfig, names: Sequence[str], labels: Mapping[str, str]) -> str:

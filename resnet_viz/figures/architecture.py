@@ -159,7 +159,8 @@ def describe_shortcut(net: Architecture, block: BlockSpan) -> str:
     lines = [_("Shortcut: {kind}").format(kind=f"<b>{name_shortcut(block.shortcut)}</b>"),
              f"{write_shape(block.input)} → {write_shape(block.output)}"]
     for layer in beside:
-        lines.append(f"{label_layer(layer)}: " + _("{count} parameters").format(count=f"{layer.parameters:,}"))
+        lines.append(_("{name}: {words}").format(
+                name=label_layer(layer), words=_("{count} parameters").format(count=f"{layer.parameters:,}")))
     return "<br>".join(lines if beside else [*lines, _("no parameters")])
 
 

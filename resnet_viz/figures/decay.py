@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from resnet_viz.figures.looks import COLOURS, SYMBOLS, draw_chance, finish_figure
-from resnet_viz.text import _
+from resnet_viz.text import _, percent_sign
 
 
 def draw_removal(names: list[str], whole: list[float], removed: list[np.ndarray], chance: float) -> go.Figure:
@@ -25,6 +25,6 @@ def draw_removal(names: list[str], whole: list[float], removed: list[np.ndarray]
             x=[100 * accuracy], y=[name], mode="markers", name=_("The whole net"), showlegend=False,
             marker={"symbol": "line-ns", "size": 24, "line": {"width": 3, "color": COLOURS[i % 4]}},
             hovertemplate=_("The whole net: {accuracy} %").format(accuracy="%{x:.1f}") + "<extra></extra>")
-    figure.update_xaxes(title=_("Held-out accuracy"), range=[-2, 104], ticksuffix=" %")
+    figure.update_xaxes(title=_("Held-out accuracy"), range=[-2, 104], ticksuffix=percent_sign())
     figure.update_yaxes(autorange="reversed", showgrid=True, automargin=True)
     return finish_figure(figure, 90 + 40 * len(names))

@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from resnet_viz.figures.looks import finish_figure
-from resnet_viz.text import _
+from resnet_viz.text import _, write_scientific
 
 NOISE = 1e-5  # relative: losses in single precision agree to about 1e-6
 FLOOR, CEILING = 1e-4, 1e3  # what is lower or higher is drawn at these
@@ -20,7 +20,6 @@ SCALE = "Viridis"
 FINE = 24  # steps of colour at most
 WAY = "#FFFFFF"  # of the trajectory, on a dark edge
 EDGE = "#1B2430"
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NET_MARK, LOW_MARK, START_MARK = "star", "cross", "circle"
 
 
@@ -217,14 +216,13 @@ def _write_steps(part: Slice) -> list[str]:
 
 
 def write_loss(value: float) -> str:
-    """Four digits, and no more than a reader takes in: 0.01234, 12,340, 1.234 × 10⁸."""
+    """Four digits, and no more than a reader takes in: 0.01234, 12,340, 1.234×10⁸."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "–"
     if 1000 <= value < 100_000:
         return f"{value:,.0f}"
     if 0 < value < FLOOR or value >= 100_000:
-        digits, _mark, power = f"{value:.3e}".partition("e")
-        return f"{digits} × 10" + str(int(power)).translate(SUPERSCRIPTS)
+        return write_scientific(value, 3)
     return f"{value:.4g}"
 
 

@@ -18,7 +18,7 @@ from resnet_viz.figures.looks import (
     name_chance,
 )
 from resnet_viz.records import NetConfig, Operation, OperationResult, plan_blocks
-from resnet_viz.text import _
+from resnet_viz.text import _, percent_sign
 
 BAND = 0.18  # how opaque the band of all draws is
 MAX_ARCS = 60  # blocks; more are drawn without their shortcuts
@@ -74,8 +74,8 @@ def draw_before_after(names: list[str], results: list[OperationResult], chance: 
                            hoverinfo="skip", showlegend=False)
         for x, symbol, label in ((before, SYMBOLS[i] + "-open", _("before")), (after, SYMBOLS[i], _("after"))):
             figure.add_scatter(x=[x], y=[row], mode="markers", marker=style | {"symbol": symbol}, showlegend=False,
-                               name=label, hovertemplate=f"{label}: %{{x:.1f}} %<extra></extra>")
-    figure.update_xaxes(title=_("Accuracy; hollow: before, full: after"), range=[-3, 105], ticksuffix=" %")
+                               name=label, hovertemplate=f"{label}: %{{x:.1f}}{percent_sign()}<extra></extra>")
+    figure.update_xaxes(title=_("Accuracy; hollow: before, full: after"), range=[-3, 105], ticksuffix=percent_sign())
     figure.update_yaxes(autorange="reversed", automargin=True)
     return finish_figure(figure, 90 + 44 * len(rows))
 
@@ -86,7 +86,7 @@ def draw_each_block(names: list[str], accuracies: list[np.ndarray], whole: list[
     for i, (name, values) in enumerate(zip(names, accuracies, strict=True)):
         blocks = np.arange(1, len(values) + 1)
         pattern = {"shape": PATTERNS[i], "fgcolor": "#FFFFFF", "bgcolor": COLOURS[i], "solidity": 0.15}
-        figure.add_bar(x=blocks, y=100 * values, name=name, hovertemplate="%{y:.1f} %",
+        figure.add_bar(x=blocks, y=100 * values, name=name, hovertemplate="%{y:.1f}" + percent_sign(),
                        marker={"color": COLOURS[i], "pattern": pattern})
         figure.add_scatter(x=[0.4, len(values) + 0.6], y=[100 * whole[i]] * 2, mode="lines", hoverinfo="skip",
                            name=_("{net}, as it was").format(net=name),
@@ -94,7 +94,7 @@ def draw_each_block(names: list[str], accuracies: list[np.ndarray], whole: list[
     figure.add_scatter(x=[0.4, max(map(len, accuracies)) + 0.6], y=[100 * chance] * 2, mode="lines", hoverinfo="skip",
                        name=name_chance(chance), line={"color": GREY, "width": 1, "dash": "dot"})
     figure.update_xaxes(title=_("Block, from input to output"), dtick=1 if max(map(len, accuracies)) <= 30 else 5)
-    figure.update_yaxes(title=_("Accuracy"), range=[0, 103], ticksuffix=" %")
+    figure.update_yaxes(title=_("Accuracy"), range=[0, 103], ticksuffix=percent_sign())
     figure.update_layout(barmode="group", hovermode="x unified")
     return finish_with_legend(figure, 340)
 
@@ -111,10 +111,10 @@ def draw_cumulative(names: list[str], curves: list[np.ndarray], chance: float) -
         figure.add_scatter(x=x, y=mean, name=name, mode="lines+markers", customdata=np.stack([low, high], 1),
                            line={"color": COLOURS[i], "dash": ("dash", "solid", "dot", "dashdot")[i]},
                            marker={"symbol": SYMBOLS[i], "size": 8},
-                           hovertemplate="%{y:.1f} % (%{customdata[0]:.1f}–%{customdata[1]:.1f})")
+                           hovertemplate="%{y:.1f}" + percent_sign() + " (%{customdata[0]:.1f}–%{customdata[1]:.1f})")
     draw_chance(figure, chance)
     figure.update_xaxes(title=_("Number of blocks operated on"), dtick=1 if max(map(len, curves)) <= 30 else 5)
-    figure.update_yaxes(title=_("Held-out accuracy"), range=[0, 103], ticksuffix=" %")
+    figure.update_yaxes(title=_("Held-out accuracy"), range=[0, 103], ticksuffix=percent_sign())
     figure.update_layout(hovermode="x unified")
     return finish_with_legend(figure, 340)
 
@@ -124,8 +124,8 @@ def draw_scores(scores: Mapping[str, tuple[int, float]], chance: float) -> go.Fi
     figure = go.Figure()
     for name, (lane, accuracy) in scores.items():
         figure.add_bar(x=[100 * accuracy], y=[name], orientation="h", marker={"color": COLOURS[lane]}, showlegend=False,
-                       text=f"{100 * accuracy:.1f} %", textposition="auto", hoverinfo="skip")
+                       text=f"{100 * accuracy:.1f}{percent_sign()}", textposition="auto", hoverinfo="skip")
     draw_chance(figure, chance, vertical=True)
-    figure.update_xaxes(title=_("Held-out accuracy"), range=[0, 103], ticksuffix=" %")
+    figure.update_xaxes(title=_("Held-out accuracy"), range=[0, 103], ticksuffix=percent_sign())
     figure.update_yaxes(autorange="reversed", automargin=True)
     return finish_figure(figure, 80 + 46 * len(scores))

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from resnet_viz.figures.looks import COLOURS, SYMBOLS, draw_chance, finish_figure
 from resnet_viz.records import Frame
-from resnet_viz.text import _
+from resnet_viz.text import _, percent_sign
 
 MOST = 500  # points of a curve; of more the means of neighbours
 COLUMNS = 120  # steps that a heat map shows
@@ -19,7 +19,7 @@ DASHES = ("solid", "dash")  # of the lanes that share a colour
 def draw_learning(runs: Sequence[Frame], names: Sequence[str], measure: str, chance: float | None = None) -> go.Figure:
     """`measure`, "loss" or "accuracy", against steps: of each lane the training batches, and as marks what is held out."""
     figure, percent = go.Figure(), measure == "accuracy"
-    factor, suffix = (100, " %") if percent else (1, "")
+    factor, suffix = (100, percent_sign()) if percent else (1, "")
     for i, (run, name) in enumerate(zip(runs, names, strict=True)):
         steps, values = thin(np.arange(run.first, run.first + len(run)), getattr(run, measure))
         figure.add_scatter(x=steps, y=factor * values, name=_("{net}: training batch").format(net=name), mode="lines",
@@ -66,7 +66,7 @@ def draw_heat(run: Frame) -> go.Figure:
 def draw_blocks(runs: Sequence[Frame], names: Sequence[str], measure: str) -> go.Figure:
     """`measure`, "share" or "weight_norm", of each block, input to output, where it was first measured and last."""
     figure, percent = go.Figure(), measure == "share"
-    factor, suffix = (100, " %") if percent else (1, "")
+    factor, suffix = (100, percent_sign()) if percent else (1, "")
     for i, (run, name) in enumerate(zip(runs, names, strict=True)):
         values = getattr(run, measure)
         if not np.isfinite(values).any():

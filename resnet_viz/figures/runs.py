@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from resnet_viz.figures.looks import COLOURS, finish_figure
-from resnet_viz.text import _
+from resnet_viz.text import _, percent_sign
 
 DASHES = ("solid", "dash")
 MOST = len(COLOURS) * len(DASHES)  # curves that can be told apart
@@ -26,7 +26,7 @@ class Curve:
 def draw_curves(curves: Sequence[Curve], title: str, percent: bool) -> go.Figure:
     """Values against steps."""
     figure = go.Figure()
-    suffix = " %" if percent else ""
+    suffix = percent_sign() if percent else ""
     for i, curve in enumerate(curves[:MOST]):
         values = [None if value is None else 100 * value if percent else value for value in curve.values]
         figure.add_scatter(x=list(curve.steps), y=values, name=curve.name, mode="lines",

@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from resnet_viz.figures.looks import COLOURS, GREY, SYMBOLS, finish_figure, finish_with_legend
-from resnet_viz.text import _
+from resnet_viz.text import _, percent_sign, write_number
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 WIDE = 30  # values that are so many times as large as the smallest want a log axis
@@ -75,11 +75,11 @@ class Measure:
 
     @property
     def suffix(self) -> str:
-        return " %" if self.percent else ""
+        return percent_sign() if self.percent else ""
 
     def write(self, value: float) -> str:
         """A number as text: percents to one place, losses to three digits."""
-        return f"{value:.1f} %" if self.percent else f"{value:.3g}"
+        return f"{value:.1f}{percent_sign()}" if self.percent else write_number(value)
 
 
 def summarise(spots: Sequence[Spot]) -> tuple[float, float]:

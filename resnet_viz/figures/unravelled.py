@@ -11,7 +11,7 @@ from html import escape
 import numpy as np
 
 from resnet_viz.figures.paths import count_lengths
-from resnet_viz.text import _
+from resnet_viz.text import _, percent_sign
 
 WIDTH = 720
 LINE, TOP = 78, 0  # y of the line of branches, and of what pulls the shortcuts' arcs up
@@ -107,7 +107,7 @@ def _draw_sum(at: int, lacking: np.ndarray, top: int) -> list[str]:
     for share in (0, 1):
         y = bottom - BARS * share / high
         parts += [f'<path class="rv-way" d="M{left} {y:.1f}H{right}"/>',
-                  _text(left - 8, y + 5, f"{100 * share} %", "rv-end")]
+                  _text(left - 8, y + 5, f"{100 * share}{percent_sign()}", "rv-end")]
     for i, value in enumerate(lacking.tolist()):
         tall = max(1.0, BARS * value / high)
         parts.append(_rect(left + pitch * (i + 0.15), bottom - tall, 0.7 * pitch, tall, _mark_path("rv-bar", i, at)))

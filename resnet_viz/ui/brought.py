@@ -19,7 +19,7 @@ from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.credit import draw_brought, draw_credit, find_reach, is_noise, list_credits, list_maps
 from resnet_viz.records import N_, PRETRAINED, ConfigError, CreditResult, PictureCredit
-from resnet_viz.text import _, join, sentence, use_language
+from resnet_viz.text import _, join, percent_sign, sentence, use_language
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.crediting import KEY, NONE, PICTURE_STAGES, choose, get_asked, label_maps, label_methods
 from resnet_viz.ui.progress import POLL, follow_job
@@ -220,7 +220,7 @@ def show_seen(picture: np.ndarray, seen: PictureCredit) -> None:
 def show_classes(seen: PictureCredit) -> None:
     st.subheader(_("What the net says"), anchor=False)
     heads = " | ".join([_("Class"), _("Probability")])
-    lines = [f"| {name} | {100 * share:.1f} % |" for name, share in seen.probabilities]
+    lines = [f"| {name} | {100 * share:.1f}{percent_sign()} |" for name, share in seen.probabilities]
     st.markdown("\n".join([f"| {heads} |", "|:--|--:|", *lines]))
     if seen.random:
         st.caption(_("From random weights: an answer without meaning."))

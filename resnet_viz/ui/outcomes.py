@@ -12,7 +12,7 @@ from resnet_viz.engine.sweep import RunProgress
 from resnet_viz.figures.sweep import Line, Measure, Scale, Spot, summarise
 from resnet_viz.records import DATASETS, N_, ConfigError
 from resnet_viz.sweeps import Run, RunResult, SweepConfig
-from resnet_viz.text import _
+from resnet_viz.text import _, percent_sign, write_number
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.grid import name_lines, name_value
 
@@ -74,6 +74,18 @@ def take_shown(run: RunResult, measure: str) -> float | None:
     """A number that the table can write; the loss of a run that diverged may be none."""
     number = take_number(run, measure)
     return number if number is not None and abs(number) < MOST_SHOWN else None
+
+
+def write_measure(result: RunResult, measure: str) -> str:
+    number = take_number(result, measure)
+    if number is None:
+        return "–"
+    return f"{number:.1f}{percent_sign()}" if measure.endswith("error") else write_number(number, 4)
+
+
+def form_measure(measure: str) -> str:
+    """How a table's column writes it."""
+    return f"%.1f{percent_sign()}%" if measure.endswith("error") else "%.4g"
 
 
 def label_measures() -> dict[str, str]:
@@ -214,7 +226,7 @@ class Outcomes:
         percent = self.measure(measure).percent
         places = 1 if percent else 4
         words = f"{mean:.{places}f}" + (f" ± {spread:.{places}f}" if math.isfinite(spread) else "")
-        return words + (" %" if percent else "")
+        return words + (percent_sign() if percent else "")
 
     def _list_places(self, words: str, fits: Any) -> str:
         """A sentence with all places whose results fit; "" where none do."""

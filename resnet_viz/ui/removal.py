@@ -59,4 +59,4 @@ def show_result(job: Job, names: list[str], step: int) -> None:
         for name, accuracy, loss in zip(names, whole, worst, strict=True)]
     st.caption(_("At step {step}. A line: the whole net. A point: the net without one block; point at it to see which.")
                .format(step=step))
-    show_chart(draw_removal(names, whole, removed, chance), "removal", ". ".join(words), rows)
+    show_chart(draw_removal(names, whole, removed, chance), "removal", _(". ").join(words), rows)

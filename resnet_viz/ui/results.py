@@ -22,6 +22,7 @@ from resnet_viz.ui.outcomes import (
     Roles,
     choose_roles,
     describe_run,
+    form_measure,
     label_measures,
     take_shown,
 )
@@ -183,7 +184,7 @@ def show_runs(sweep: Sweep) -> None:
                     | {_("State"): state, _("Step"): run.step} | numbers
                     | {_("Seconds"): run.result.seconds if run.result else None,
                        _("Why"): sentence(run.error) if run.error else ""})
-    formats = {titles[name]: st.column_config.NumberColumn(format="%.1f %%" if name.endswith("error") else "%.4g")
-               for name in MEASURES} | {_("Seconds"): st.column_config.NumberColumn(format="%.1f")}
+    formats = {titles[name]: st.column_config.NumberColumn(format=form_measure(name)) for name in MEASURES}
+    formats |= {_("Seconds"): st.column_config.NumberColumn(format="%.1f")}
     st.dataframe(rows, column_config=formats, hide_index=True, key=KEY + "table", placeholder="–",
                  alt=_("A row per run: its place on the grid, its state, its errors and losses."))

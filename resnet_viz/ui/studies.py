@@ -21,7 +21,7 @@ from resnet_viz.records import (
     list_targets,
     parse_field,
 )
-from resnet_viz.text import _, join, sentence
+from resnet_viz.text import _, join, percent_sign, sentence
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.operating import label_operations
 from resnet_viz.ui.progress import ask, follow_job
@@ -143,7 +143,7 @@ def show_missing(name: str, net: NetConfig, kind: str) -> None:
         try:
             check_operation(Operation(kind, missing[0]), net)
         except ConfigError as error:
-            st.caption(f"{name}: {sentence(error)}")
+            st.caption(_("{name}: {words}").format(name=name, words=sentence(error)))
 
 
 def show_cumulative(subject: Subject) -> None:
@@ -198,9 +198,10 @@ def draw_switched(subject: Subject, bars: list[tuple[str, int]], job: Job) -> No
     if None in results:
         return
     scores = {label: (i, result["test_accuracy"]) for (label, i), result in zip(bars, results, strict=True)}
-    words = [f"{label}: {100 * value:.1f} %." for label, (_lane, value) in scores.items()]
+    words = [_("{name}: {words}").format(name=label, words=f"{100 * value:.1f}{percent_sign()}")
+             for label, (_lane, value) in scores.items()]
     rows = [{"net": label, **result} for (label, _lane), result in zip(bars, results, strict=True)]
-    show_chart(draw_scores(scores, chance_of(subject)), "skips", join(*words), rows)
+    show_chart(draw_scores(scores, chance_of(subject)), "skips", _("; ").join(words), rows)
 
 
 def chance_of(subject: Subject) -> float:

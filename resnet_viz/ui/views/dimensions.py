@@ -29,7 +29,7 @@ from resnet_viz.records import (
     list_layers,
     plan_blocks,
 )
-from resnet_viz.text import _, get_language, sentence
+from resnet_viz.text import _, get_language, percent_sign, sentence
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.charts import make_columns, show_chart
@@ -228,7 +228,7 @@ def show_totals(config: RaceConfig) -> None:
     least = min(counts)
     lines = ["| {} | {} | {} |".format(_("Whole net"), _("Parameters"), _("Extra")), "|:--|--:|--:|"]
     for lane, total in zip(config.lanes, counts, strict=True):
-        more = f"+{total - least:,} ({100 * (total - least) / least:.1f} %)" if total > least else "–"
+        more = f"+{total - least:,} ({100 * (total - least) / least:.1f}{percent_sign()})" if total > least else "–"
         lines.append(f"| {name_way(lane.net.shortcut, lane.net.family)} | {total:,} | {more} |")
     st.markdown("\n".join(lines))
 

@@ -24,7 +24,7 @@ from resnet_viz.figures.landscape import (
     write_loss,
 )
 from resnet_viz.records import ConfigError, Trajectory
-from resnet_viz.text import _, join, sentence, use_language
+from resnet_viz.text import _, join, percent_sign, sentence, use_language
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import make_columns, show_chart
 from resnet_viz.ui.exporting import show_export, take_subject
@@ -262,7 +262,7 @@ def tell_drawing(subject: Subject, parts: list[Slice], ways: list[Trajectory] | 
 def write_share(share: float) -> str:
     if math.isnan(share):
         return "–"
-    return f"{100 * share:.1f}\u00a0%" if share >= 0.001 else "<\u00a00.1\u00a0%"
+    return (f"{100 * share:.1f}" if share >= 0.001 else "<\u00a00.1") + percent_sign()
 
 
 def tell_limits(part: Slice, shape: Shape) -> list[str]:
@@ -291,7 +291,7 @@ def show_table(parts: list[Slice], shapes: list[Shape]) -> None:
     lines = [" | ".join(heads), "|".join([":--", *["--:"] * 5])]
     for part, shape in zip(parts, shapes, strict=True):
         cells = [f"**{write_loss(shape.centre)}**", write_loss(shape.lowest), write_loss(shape.highest),
-                 str(shape.hollows), "–" if math.isnan(shape.bent) else f"{100 * shape.bent:.0f} %"]
+                 str(shape.hollows), "–" if math.isnan(shape.bent) else f"{100 * shape.bent:.0f}{percent_sign()}"]
         lines.append(" | ".join([part.name, *cells]))
     st.markdown("\n".join(f"| {line} |" for line in lines))
     st.caption(_("Hollow: a point lower than all eight around it. Curving downwards: the share of the points at which "

@@ -9,7 +9,7 @@ from resnet_viz.engine.jobs import Call
 from resnet_viz.figures.looks import COLOURS
 from resnet_viz.figures.operations import draw_before_after, draw_chain
 from resnet_viz.records import DATASETS, WEIGHT_OPERATIONS, Edit, OperationResult
-from resnet_viz.text import _, join, sentence
+from resnet_viz.text import _, join, percent_sign, sentence, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.exporting import Taken, show_export, take_subject
@@ -118,7 +118,7 @@ def show_table(subject: Subject, results: list[OperationResult]) -> None:
     heads = [_("Net"), _("Training accuracy"), _("Held-out accuracy"), _("Training loss"), _("Held-out loss")]
     lines = [" | ".join(heads), "|".join([":--", *["--:"] * 4])]
     for name, result in zip(subject.names, results, strict=True):
-        cells = [f"{100 * result.before[key]:.1f} → **{100 * result.after[key]:.1f} %**"
+        cells = [f"{100 * result.before[key]:.1f} → **{100 * result.after[key]:.1f}{percent_sign()}**"
                  for key in ("train_accuracy", "test_accuracy")]
         cells += [f"{write_loss(result.before[key])} → **{write_loss(result.after[key])}**"
                   for key in ("train_loss", "test_loss")]
@@ -142,7 +142,8 @@ def judge_result(result: OperationResult, operated: bool, chance: float) -> str:
     elif result.identity_gap is None:
         first = _("Dimensions change in a block that was operated on, so it cannot be the identity.")
     else:
-        first = _("Not the identity: a[l+2] differs from a[l] by up to {gap}.").format(gap=f"{result.identity_gap:.3g}")
+        first = _("Not the identity: a[l+2] differs from a[l] by up to {gap}.").format(
+            gap=write_number(result.identity_gap))
     if after < chance + 0.05 < before:
         return _("{first} {second}").format(first=first, second=_("Accuracy fell to that of guessing."))
     points = write_signed(100 * (after - before))

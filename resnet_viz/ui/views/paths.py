@@ -11,7 +11,7 @@ from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.looks import COLOURS
 from resnet_viz.figures.paths import count_left, count_lengths, draw_lengths, draw_norms, list_paths
 from resnet_viz.records import N_, ConfigError, Operation, OperationResult, PathsResult, parse_field
-from resnet_viz.text import _, join, sentence
+from resnet_viz.text import SUPERSCRIPTS, _, join, sentence, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.exporting import show_export, take_subject
@@ -25,7 +25,6 @@ FIRST = "few"  # nets that can be drawn
 PREFIX = "paths."
 DEFAULTS = {"samples": 20, "draw_seed": 0, "lane": 1, "path": 0, "delete": 0}
 DRAWS = {"samples": (1, 100), "draw_seed": (0, 10**6)}
-SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def show_page() -> None:
@@ -197,7 +196,7 @@ def tell_lengths(name: str, counts: np.ndarray) -> str:
     if counts.sum() == 1:
         return _("{net}: one path, {length} branches long.").format(net=name, length=longest)
     return _("{net}: {count} paths of lengths 0 to {length}, {mean} on average.").format(
-        net=name, count=f"{counts.sum():.6g}", length=longest, mean=f"{longest / 2:g}")
+        net=name, count=write_number(counts.sum(), 6), length=longest, mean=f"{longest / 2:g}")
 
 
 def show_norms(subject: Subject, results: list[PathsResult | None], together: bool) -> None:
@@ -210,7 +209,8 @@ def show_norms(subject: Subject, results: list[PathsResult | None], together: bo
         rows += [{"net": net, "length": k, "paths": count, name: norm}
                  for k, (count, norm) in enumerate(zip(result.lengths.tolist(), norms.tolist(), strict=True)) if count]
         words.append(_("{net}: largest at length {length}, {norm}; at length {last} it is {end}.").format(
-            net=net, length=int(norms.argmax()), norm=f"{norms.max():.3g}", last=len(norms) - 1, end=f"{norms[-1]:.3g}"))
+            net=net, length=int(norms.argmax()), norm=write_number(norms.max()), last=len(norms) - 1,
+            end=write_number(norms[-1])))
     show_chart(draw_norms(subject.names, results, together), "together" if together else "alone", join(*words), rows)
 
 
@@ -220,8 +220,8 @@ def show_table(subject: Subject, results: list[PathsResult | None]) -> None:
     rows = [[_("Net"), *(name for name, _result in found)],
             [_("Paths"), *(write_count(result) for _name, result in found)],
             [_("Mean length"), *(f"{write_mean(result):g}" for _name, result in found)],
-            [_("Effective length"), *(write_number(result.effective_length, ".2f", "**") for _name, result in found)],
-            [_("Error of the sum"), *(write_number(result.sum_error, ".2g") for _name, result in found)]]
+            [_("Effective length"), *(write_cell(result.effective_length, "**{:.2f}**".format) for _name, result in found)],
+            [_("Error of the sum"), *(write_cell(result.sum_error, write_number) for _name, result in found)]]
     lines = [" | ".join(row) for row in rows]
     lines.insert(1, "|".join([":--", *["--:"] * len(found)]))
     st.markdown("\n".join(f"| {line} |" for line in lines))
@@ -247,8 +247,8 @@ def write_mean(result: PathsResult) -> float:
     return float((np.arange(len(result.lengths)) * result.lengths).sum() / result.lengths.sum())
 
 
-def write_number(value: float | None, form: str, mark: str = "") -> str:
-    return "–" if value is None or not np.isfinite(value) else f"{mark}{value:{form}}{mark}"
+def write_cell(value: float | None, write: Callable[[float], str]) -> str:
+    return "–" if value is None or not np.isfinite(value) else write(value)
 
 
 # ---------------------------------------------------------------------------------------------------- deletion

@@ -15,13 +15,13 @@ from resnet_viz.records import ConfigError, RaceConfig
 from resnet_viz.store.export import write_csv, write_parquet
 from resnet_viz.store.runs import Store
 from resnet_viz.sweeps import SETTINGS, RunResult, hash_code, list_settings
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _, sentence, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.exporting import show_export_run
 from resnet_viz.ui.grid import name_value
-from resnet_viz.ui.outcomes import MEASURES, label_measures, take_number, take_shown
+from resnet_viz.ui.outcomes import MEASURES, form_measure, label_measures, take_shown, write_measure
 from resnet_viz.ui.session import go_to, show_branch, write_url
 from resnet_viz.ui.shelf import (
     KEY,
@@ -129,8 +129,7 @@ def show_table(runs: list[RunResult]) -> list[RunResult]:
             | {_("Diverged"): run.diverged} | write_cells(run, others)
             | {_("Seconds"): run.seconds, _("Finished"): run.finished[:19].replace("T", " "), _("Version"): run.code[:8]}
             for run in runs]
-    formats = {measures[name]: st.column_config.NumberColumn(format="%.1f %%" if name.endswith("error") else "%.4g")
-               for name in MEASURES}
+    formats = {measures[name]: st.column_config.NumberColumn(format=form_measure(name)) for name in MEASURES}
     formats |= {_("Seconds"): st.column_config.NumberColumn(format="%.1f"),
                 titles["lr"]: st.column_config.NumberColumn(format="%g"),
                 titles["seed"]: st.column_config.NumberColumn(format="%d")}
@@ -243,11 +242,11 @@ def show_curves(name: str, title: str, runs: list[tuple[str, RunResult]]) -> Non
               for label, run in runs]
     rows = [{"run": curve.name, "step": step, column: value}
             for curve in curves for step, value in zip(curve.steps, curve.values, strict=True)]
-    ends = [_("{net}: {value} at the end").format(net=curve.name, value=f"{curve.values[-1]:.3g}")
+    ends = [_("{net}: {value} at the end").format(net=curve.name, value=write_number(curve.values[-1]))
             for curve in curves if len(curve.values) and curve.values[-1] is not None]
     st.markdown(f"**{title}**")
     show_chart(draw_curves(curves, title, column == "accuracy"), f"runs-{part}-{column}",
-               f"{title}. " + "; ".join(ends) + ".", rows)
+               _(". ").join([title, _("; ").join(ends)]), rows)
 
 
 def show_differences(runs: list[RunResult], names: list[str]) -> None:
@@ -258,10 +257,7 @@ def show_differences(runs: list[RunResult], names: list[str]) -> None:
         values = [name_value(setting, list_settings(run.race)[setting]) for run in runs]
         lines.append(" | ".join([titles[setting], *values]))
     for measure in MEASURES:
-        numbers = [take_number(run, measure) for run in runs]
-        words = ["–" if number is None else f"{number:.1f} %" if measure.endswith("error") else f"{number:.4g}"
-                 for number in numbers]
-        lines.append(" | ".join([measures[measure], *words]))
+        lines.append(" | ".join([measures[measure], *(write_measure(run, measure) for run in runs)]))
     if any(run.diverged for run in runs):
         lines.append(" | ".join([_("Diverged at step"), *(str(run.taken) if run.diverged else "–" for run in runs)]))
     st.markdown("\n".join(f"| {line} |" for line in lines))
