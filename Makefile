@@ -8,7 +8,7 @@ BIN = .venv/bin
 run: .venv/app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
-test: .venv/tests .venv/browser .venv/database check
+test: .venv/tests .venv/browser .venv/database .venv/proxies check
 	$(BIN)/python -m pytest
 
 check: .venv/tests
@@ -42,6 +42,13 @@ texts: .venv/tests
 	test -n "$$(ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" || { test "$$(id -u)" = 0 && command -v apt-get && \
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql; } \
 		|| test -z "$$CI"
+	touch $@
+
+# Debian's nginx and Caddy, in front of which tests put the app; without root, and without them, those tests are skipped.
+.venv/proxies: .venv/tests
+	{ command -v nginx && command -v caddy && command -v openssl; } || { test "$$(id -u)" = 0 && command -v apt-get && \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends nginx-light \
+		caddy openssl; } || test -z "$$CI"
 	touch $@
 
 clean:

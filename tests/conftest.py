@@ -108,11 +108,13 @@ def start_server(port: int = 0, **environment: str) -> Server:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("localhost", port))
         port = probe.getsockname()[1]
+    base = environment.get("STREAMLIT_SERVER_BASE_URL_PATH", "")
+    health = f"http://localhost:{port}{base and '/'}{base}/_stcore/health"
     began = time.monotonic()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL)
     while time.monotonic() - began < 60:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://localhost:{port}/_stcore/health") as answer:
+        with contextlib.suppress(OSError), urllib.request.urlopen(health) as answer:
             if answer.status == 200:
                 return Server(process, port, time.monotonic() - began)
         assert process.poll() is None, "the server ended as it started"

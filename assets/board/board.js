@@ -9,7 +9,7 @@
 
 import { readTheme, SYMBOLS } from "./colour.js";
 import { Details, Tooltip } from "./facts.js";
-import { Feed } from "./feed.js";
+import { besidePage, Feed } from "./feed.js";
 import { Grid, loadPlotly } from "./grid.js";
 import { buildKey, buildLegend } from "./legend.js";
 import { Rows } from "./rows.js";
@@ -19,6 +19,7 @@ import { html, part, setText } from "./tools.js";
 
 const SETTLE_MS = 300;
 const AGAIN_MS = 3000;
+const SELDOM_MS = 12000;
 
 class Board {
   constructor(root) {
@@ -57,7 +58,7 @@ class Board {
     if (spoken !== this.spokenIn) this.relabel();
     this.spokenIn = spoken;
     this.feed.follow(data.feed);
-    loadPlotly(data.plotly).then(() => this.refresh(), () => {}); // without it there are the chains; the next call asks again
+    loadPlotly(besidePage(data.plotly)).then(() => this.refresh(), () => {}); // without it there are the chains; the next call asks again
     this.refresh();
   }
 
@@ -101,15 +102,17 @@ class Board {
   }
 
   /**
-   * The page's buttons were drawn for a state. Where the race has left it by itself, ask for them to be drawn again; where
-   * the server no longer has it, for another race, until there is one: Streamlit may find its server later than the feed.
+   * The page's widgets were drawn for a state, and for a revision of the race's settings. Where the race has left them, by
+   * itself or by another tab, ask for them to be drawn again; where the server no longer has it, for another race. Until it is
+   * so, as what is told may be lost: Streamlit may be drawing the page just now, or find its server later than the feed.
    */
-  compareState(wait = SETTLE_MS) {
+  compareState(wait = SETTLE_MS, again = AGAIN_MS) {
     this.comparing ??= setTimeout(() => {
       this.comparing = undefined;
-      const state = this.connection === "gone" ? "gone" : this.status.state;
-      if (state && state !== this.data.state) this.tell?.(state);
-      if (state === "gone") this.compareState(AGAIN_MS);
+      const { state, revision } = this.connection === "gone" ? { state: "gone" } : this.status;
+      if (!state || (state === this.data.state && revision === this.data.revision)) return;
+      this.tell?.(`${state} ${revision}`);
+      this.compareState(again, Math.min(2 * again, SELDOM_MS));
     }, wait);
   }
 

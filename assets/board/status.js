@@ -19,12 +19,13 @@ export class Status {
   draw() {
     const { board, words } = this;
     const { text, connection } = board;
-    const { state, step, speed } = board.status;
+    const { step, speed } = board.status;
+    const state = connection === "open" ? board.status.state : ""; // of a server that is not heard nothing is claimed
     const limit = board.status.limit ?? board.race?.limit;
     setText(words.state, text[`state_${state}`] ?? "");
     setText(words.step, limit ? fill(text.step_of, { step: board.count(step), limit: board.count(limit) }) : "");
     setText(words.speed, state === "running" && isNumber(speed) ? fill(text.speed, { speed: board.count(speed) }) : "");
-    setText(words.connection, connection === "lost" ? text.connection_lost : "");
+    setText(words.connection, text[`connection_${connection}`] ?? "");
     setAttribute(this.bar, "style", `width:${limit ? (100 * Math.min(1, step / limit)).toFixed(2) : 0}%`);
     this.drawNotice();
   }
@@ -33,7 +34,7 @@ export class Status {
     const { board } = this;
     const { text } = board;
     const { state, lane, step, diverged_at: divergedAt } = board.status;
-    const words = { refused: text.refused, gone: text.gone }[board.connection] ?? { diverged: text.diverged, failed: text.failed }[state];
+    const words = text[`notice_${board.connection}`] ?? { diverged: text.diverged, failed: text.failed }[state];
     this.notice.hidden = !words;
     if (words) setText(this.notice, fill(words, { lane: board.laneName(lane ?? 0), step: board.count(divergedAt ?? step) }));
   }
@@ -43,14 +44,15 @@ export class Status {
     const now = performance.now();
     const { board } = this;
     const { text } = board;
-    const { state, step } = board.status;
+    const { step } = board.status;
+    const state = this.words.state.textContent || this.words.connection.textContent;
     if (!board.race || (this.summary?.state === state && (this.summary.step === step || now - this.summary.at < SUMMARY_MS))) return;
     this.summary = { state, step, at: now };
     const lanes = board.lanes.map((lane, i) => fill(text.summary_lane, {
       lane: board.laneName(i), accuracy: percent(scoresOf(lane).training_accuracy), gradient: scientific(lane.gradient?.[0]),
     }));
     const notice = this.notice.hidden ? [] : [this.notice.textContent];
-    const parts = [text[`state_${state}`], this.words.step.textContent, ...notice, ...lanes];
+    const parts = [state, this.words.step.textContent, ...notice, ...lanes];
     setText(this.spoken, parts.map((words) => words.replace(/[.。]$/, "")).join(text.sentence_end));
   }
 }

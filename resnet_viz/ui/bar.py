@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
 from resnet_viz.engine.race import Race
 from resnet_viz.text import _
+from resnet_viz.ui.addresses import find_address_for_others, names_own_computer
 from resnet_viz.ui.exporting import show_export_race
 from resnet_viz.ui.session import SETTLE_SECONDS, act
 
@@ -54,12 +55,37 @@ def show_rewind(race: Race) -> None:
 
 
 def show_share(shared: dict[str, str], race: Race | None = None) -> None:
-    """Links: the same page to compute anew, or this very run."""
+    """Links: the same page to compute anew, or this very run. Where the page was opened locally, links for others, too."""
     with st.popover(_("Share a link"), icon=":material/share:"):
-        base = (st.context.url or "").split("?")[0]
+        pages = show_addresses(complete_address(st.context.url or ""))
         st.markdown(_("**The same race**, for each to run on their own. It gives the same numbers.") if race
                     else _("**The same nets and operations**, computed anew. It gives the same numbers."))
-        st.code(f"{base}?{urlencode(shared)}", language=None, wrap_lines=True)
+        show_links(pages, shared)
         if race is not None:
             st.markdown(_("**This very run**, watched and steered together."))
-            st.code(f"{base}?{urlencode(shared | {'run': race.id})}", language=None, wrap_lines=True)
+            show_links(pages, shared | {"run": race.id})
+
+
+def complete_address(page: str) -> str:
+    """The default page's with the “/” at its end: a proxy that has to add it may lose what follows."""
+    name = page.rpartition("/")[2]
+    return page if name in ("", *st.session_state.get("pages", ())) else f"{page}/"
+
+
+def show_addresses(page: str) -> list[str]:
+    """The addresses of a page, the ones for others first; and a word on them where the page was opened locally."""
+    if not names_own_computer(page):
+        return [page]
+    others = find_address_for_others(page)
+    if others is None:
+        st.info(_("You opened this page as “{host}”, which on every computer means that computer. For others, write in its "
+                  "place the name or the address by which they reach the server.").format(host=urlsplit(page).hostname))
+        return [page]
+    st.info(_("You opened this page on the server’s own computer. Of each two links the first is for others in the same "
+              "network, the second for this computer alone."))
+    return [others, page]
+
+
+def show_links(pages: Sequence[str], parameters: dict[str, str]) -> None:
+    for page in pages:
+        st.code(f"{page}?{urlencode(parameters)}", language=None, wrap_lines=True)

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from resnet_viz.text import _
+from resnet_viz.engine.race import Race
+from resnet_viz.text import _, get_language
 
 FOLDER = Path(__file__).parents[2] / "assets" / "board"
 IMPORT = re.compile(r'^import .* from "\./(.+)";$', re.MULTILINE)
 UNJOINED = re.compile(rf"{IMPORT.pattern}\n|^export (?!default)", re.MULTILINE)
-PLOTLY = f"/plotly/plotly.min.js?v={version('plotly')}"
+PLOTLY = f"plotly/plotly.min.js?v={version('plotly')}"
 HTML = '<div class="rv-board" data-testid="board" role="figure"></div>'
 
 
@@ -52,17 +53,17 @@ class Look:
 RACE_CHARTS = ("loss", "accuracy", "layers", "blocks")
 
 
-def show_board(key: str, feed_url: str, looks: list[Look], language: str, state: str,
-               charts: tuple[str, ...] = RACE_CHARTS, chains: bool = True) -> None:
-    """Show the race behind `feed_url` ("/feed/<id>?token=<token>").
+def show_board(key: str, race: Race, looks: list[Look], charts: tuple[str, ...] = RACE_CHARTS, chains: bool = True) -> None:
+    """Show a race.
 
-    `looks` are its lanes', `language` is "en" or "zh_CN", `charts` name what is drawn and in which order; without
-    `chains` a table of scores stands in their place. As long as `key` stays, so do the charts, their zoom and the
-    connection; a new `feed_url` connects anew. `state` is the race's as the page's buttons were drawn for; where the
-    race leaves it, or is gone, the board has the page drawn again.
+    `looks` are its lanes', `charts` name what is drawn and in which order; without `chains` a table of scores stands in
+    their place. As long as `key` stays, so do the charts, their zoom and the connection; another race connects anew. The
+    board knows which state and revision of the race the page's widgets were drawn for; where the race leaves them, or is
+    gone, it has the page drawn again. Its addresses are relative to the page, which may be served under any path.
     """
-    data = {"feed": feed_url, "plotly": PLOTLY, "language": language, "text": words(), "lanes": [*map(asdict, looks)],
-            "state": state, "charts": list(charts), "chains": chains}
+    data = {"feed": f"feed/{race.id}?token={race.token}", "plotly": PLOTLY, "language": get_language(), "text": words(),
+            "lanes": [*map(asdict, looks)], "state": race.state, "revision": race.revision, "charts": list(charts),
+            "chains": chains}
     _mount(key=key, data=data, on_settled_change=lambda: None)
 
 
@@ -83,9 +84,16 @@ def _status_words() -> dict[str, str]:
         "state_failed": _("Stopped by an error"),
         "step_of": _("Step {step} of {limit}"),
         "speed": _("{speed} steps/s"),
+        "connection_silent": _("No word from the server; what stands here may be old."),
         "connection_lost": _("Connection lost, reconnecting…"),
-        "refused": _("The server refused the connection to this race. Reload the page."),
-        "gone": _("This race is no longer on the server; it is being made anew."),
+        "notice_blocked": _("No live numbers: their connection cannot be opened. If there is a proxy between you and the "
+                            "server, it has to pass on WebSockets to the addresses under “feed/”, too. Trying again…"),
+        "notice_wrong_token": _("The server refused this page the race’s numbers: it does not hold the key to this race. "
+                                "Reload the page."),
+        "notice_stranger": _("The server refused this page the race’s numbers, because it takes it for a page of another "
+                             "site. Whoever set up the server finds both addresses in its log, and what to do in the "
+                             "README, under “Behind a proxy”."),
+        "notice_gone": _("This race is no longer on the server; it is being made anew."),
         "diverged": _(
             "{lane} diverged at step {step}: its loss is no longer a finite number. The race is "
             "paused; go back to an earlier step or lower the learning rate."

@@ -1,60 +1,84 @@
 """The WebSocket route: pushes a race's numbers to the boards that show it, ten times a second.
 
 A snapshot first, then deltas. Each message is made from what is new at the time of sending, so a slow reader gets fewer
-and larger ones and nothing queues up. Only pages of this server's own origin that know the race's token are let in.
+and larger ones and nothing queues up; where there is nothing new, a sign of life. Only pages that Streamlit itself serves
+(`origin.py`) and that know the race's token are let in; who is not is told why, by the code that the socket is closed with.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import secrets
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.race import Race
 from resnet_viz.records import NetConfig, count_multiply_adds, count_parameters, plan_blocks
+from resnet_viz.ui.origin import is_own_page
+from resnet_viz.ui.seldom import Seldom
 
 PERIOD = 0.1  # seconds between two messages
-GONE = 4404
+BEAT = 0.8  # seconds without news after which a sign of life is sent; the board waits 2 for one
+MAX_MESSAGE = 64 * 1024  # bytes; boards send nothing, and nothing that long will ever be expected
+WRONG_TOKEN, STRANGER, GONE = 4401, 4403, 4404  # close codes of our own
+NOT_TEXT, TOO_LONG = 1003, 1009  # those of RFC 6455
+
+logger = logging.getLogger(__name__)
+logger.addFilter(Seldom())
 
 
 async def serve_feed(socket: WebSocket) -> None:
     """One board's connection, from its first message to its last."""
+    await socket.accept()  # of a socket that is refused before, a browser tells the page nothing
     race = hub.find(socket.path_params["race_id"])
-    if not is_own_origin(socket):
-        await socket.close()  # before it is accepted: HTTP 403
-        return
+    code = await find_refusal(socket, race)
+    if race is not None and code is None:
+        race.watchers += 1
+        sender = asyncio.create_task(send_all(socket, race))
+        try:
+            code = await listen(socket)
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+            race.watchers -= 1
+            race.unwatched_since = time.monotonic()
+    if code is not None:
+        await socket.close(code)
+
+
+async def find_refusal(socket: WebSocket, race: Race | None) -> int | None:
+    """The code to close with, where there is no such race, or it is not for this page."""
     if race is None:
-        await socket.accept()
-        await socket.close(GONE)
-        return
+        return GONE
     if not secrets.compare_digest(socket.query_params.get("token", "").encode(), race.token.encode()):
-        await socket.close()
-        return
-    await socket.accept()
-    race.watchers += 1
-    sender = asyncio.create_task(send_all(socket, race))
-    try:
-        while True:  # nothing is expected; this notices that the page has gone
-            await socket.receive_text()
-    except WebSocketDisconnect:
-        pass
-    finally:
-        sender.cancel()
-        await asyncio.gather(sender, return_exceptions=True)
-        race.watchers -= 1
-        race.unwatched_since = time.monotonic()
+        logger.warning("A board was refused: its token is not the race's")
+        return WRONG_TOKEN
+    origin, host = socket.headers.get("origin"), socket.headers.get("host")
+    if await asyncio.to_thread(is_own_page, origin, host):
+        return None
+    logger.warning("A board was refused: its page is of the origin %r, and asked the host %r. See “Behind a proxy” in the "
+                   "README", origin, host)
+    return STRANGER
 
 
-def is_own_origin(socket: WebSocket) -> bool:
-    """Whether the page that opens the socket came from this server."""
-    origin = socket.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == socket.headers.get("host")
+async def listen(socket: WebSocket) -> int | None:
+    """Notice that the page has gone. Else, where it sends what no board does, the code to close with."""
+    while True:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        text = message.get("text")
+        if text is None:
+            logger.warning("A board's socket was closed: what came was not text")
+            return NOT_TEXT
+        if len(text.encode()) > MAX_MESSAGE:
+            logger.warning("A board's socket was closed: what came was longer than %d bytes", MAX_MESSAGE)
+            return TOO_LONG
 
 
 async def send_all(socket: WebSocket, race: Race) -> None:
@@ -67,10 +91,18 @@ async def send_all(socket: WebSocket, race: Race) -> None:
             news.clear()
             await socket.send_text(json.dumps(cursor.next_message(), separators=(",", ":"), allow_nan=False))
             await asyncio.sleep(due - time.monotonic())
-            await news.wait()
+            while not await is_set_within(news, BEAT):
+                await socket.send_text('{"type":"beat"}')
         await socket.close(GONE)
     finally:
         race.listeners.discard(news)
+
+
+async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        return await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
 
 
 class Cursor:
@@ -100,7 +132,7 @@ class Cursor:
 def describe_status(race: Race) -> dict[str, Any]:
     lane, step = race.divergence or (None, None)
     return {"state": race.state, "step": race.step, "limit": race.config.steps, "speed": round(race.speed, 1),
-            "lane": lane, "diverged_at": step}
+            "lane": lane, "diverged_at": step, "revision": race.revision}
 
 
 def describe_race(race: Race) -> dict[str, Any]:

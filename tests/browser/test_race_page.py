@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from resnet_viz.engine.hub import PAUSE_SECONDS
 from resnet_viz.text import _, call_in
+from resnet_viz.ui.feed import GONE, MAX_MESSAGE, NOT_TEXT, STRANGER, TOO_LONG, WRONG_TOKEN
 from tests.boards import PATIENCE, wait_board
 
 pytestmark = pytest.mark.browser
@@ -281,17 +282,96 @@ def read_feed(page: Page) -> str:
 
 
 def test_feed_refuses_strangers(page: Page, server) -> None:
-    """A foreign origin, no origin, or a wrong token: HTTP 403. The page's own gets a snapshot."""
+    """A foreign origin or a wrong token: closed with a code that says which. The page's own gets a snapshot."""
     open_race(page, server.url)
     feed = read_feed(page)
     wrong = re.sub("token=.*", "token=wrong", feed)
-    for address, origin in ((feed, "http://evil.example"), (feed, None), (wrong, server.url)):
-        with pytest.raises(InvalidStatus) as refusal:
-            connect(address, origin=origin)
-        assert refusal.value.response.status_code == 403
+    for address, origin, code in ((feed, "http://evil.example", STRANGER), (wrong, server.url, WRONG_TOKEN),
+                                  (wrong, None, WRONG_TOKEN), (feed.replace("/feed/", "/feed/no"), server.url, GONE)):
+        with connect(address, origin=origin) as socket, pytest.raises(ConnectionClosed) as refusal:
+            socket.recv()
+        assert refusal.value.rcvd.code == code
     with connect(feed, origin=server.url) as socket:
         message = json.loads(socket.recv())
         assert message["type"] == "snapshot" and len(message["lanes"]) == 2
+
+
+def test_feed_gives_signs_of_life_and_takes_no_rubbish(page: Page, server) -> None:
+    """At rest, too, something comes. What no board sends closes the socket, with a code that says why."""
+    open_race(page, server.url)
+    feed = read_feed(page)
+    with connect(feed, origin=server.url) as socket:
+        while json.loads(socket.recv(timeout=PATIENCE / 1000))["type"] != "beat":
+            pass
+    for rubbish, text, code in ((b"\x00\xff", False, NOT_TEXT), (b"\xff\xfe", True, 1007),
+                                (b"x" * (MAX_MESSAGE + 1), True, TOO_LONG)):
+        with connect(feed, origin=server.url) as socket, pytest.raises(ConnectionClosed) as refusal:
+            socket.send("{}")  # small, and text: let be
+            socket.recv()
+            socket.send(rubbish, text=text)
+            while True:
+                socket.recv(timeout=PATIENCE / 1000)
+        assert refusal.value.rcvd.code == code
+
+
+@pytest.mark.parametrize(("code", "words"), [(STRANGER, "a page of another site"), (WRONG_TOKEN, "the key to this race")])
+def test_a_refusal_is_told_in_words_and_nothing_is_tried_again(page: Page, server, code: int, words: str) -> None:
+    sockets = []
+    page.route_web_socket(re.compile("/feed/"), lambda socket: (sockets.append(socket), socket.close(code=code)))
+    page.goto(server.url)
+    expect(page.get_by_test_id("board")).to_contain_text(words, timeout=PATIENCE)
+    page.wait_for_timeout(1500)  # the first attempt after a lost connection is a quarter of a second later
+    assert len(sockets) == 1
+
+
+def test_a_connection_that_cannot_be_opened_is_told_in_words(page: Page, server) -> None:
+    """A proxy that does not pass WebSockets on."""
+    page.route_web_socket(re.compile("/feed/"), lambda socket: socket.close(code=1011))
+    page.goto(server.url)
+    expect(page.get_by_test_id("board")).to_contain_text("has to pass on WebSockets", timeout=PATIENCE)
+
+
+def test_a_silent_server_is_told_of_whatever_the_race_does(page: Page, server) -> None:
+    """The socket stands, and nothing comes: as where the network went away. Nothing that may be old is claimed."""
+    quiet = []
+
+    def hold(socket) -> None:
+        feed = socket.connect_to_server()
+        feed.on_message(lambda message: None if quiet else socket.send(message))
+
+    page.route_web_socket(re.compile("/feed/"), hold)
+    open_race(page, server.url, "/?depth=8&steps=100000&lang=en")
+    board = page.get_by_test_id("board")
+    for state, words in (("ready", "Ready"), ("running", "steps/s")):
+        expect(board).to_contain_text(words, timeout=PATIENCE)
+        quiet.append(True)
+        expect(board).to_contain_text("No word from the server", timeout=PATIENCE)
+        assert not re.search("Running|Ready|steps/s", page.locator(".rv-status").inner_text())
+        quiet.clear()
+        wait_board(page, f"b.dataset.connection === 'open' && b.dataset.state === '{state}'")
+        if state == "ready":
+            click(page, "play")
+
+
+def test_another_tab_follows(page: Page, chromium: Browser, server) -> None:
+    """One run in two tabs: what is changed in one, the other shows, not only in numbers: widgets, names and buttons."""
+    open_race(page, server.url, "/?depth=8&lang=en")
+    other = chromium.new_context(viewport={"width": 1440, "height": 1000}, locale="en-GB").new_page()
+    open_race(other, page.url)
+    click(page, "step")
+    wait_board(other, "b.dataset.step === '1' && b.dataset.state === 'paused'")
+    expect(other.get_by_test_id("board")).to_contain_text("Residual net")
+    toggle(page, 1)
+    expect(other.get_by_test_id("board")).not_to_contain_text("Residual net", timeout=PATIENCE)
+    expect(other.locator(".st-key-skip-1 input")).not_to_be_checked(timeout=PATIENCE)
+    rate = ".st-key-lr input"
+    page.locator(rate).fill("0.025")
+    page.locator(rate).press("Enter")
+    expect(other.locator(rate)).to_have_value(page.locator(rate).input_value(), timeout=PATIENCE)
+    toggle(other, 1)  # and back
+    expect(page.get_by_test_id("board")).to_contain_text("Residual net", timeout=PATIENCE)
+    expect(page.locator(".st-key-skip-1 input")).to_be_checked(timeout=PATIENCE)
+    other.context.close()
 
 
 def test_divergence_is_told_in_words(page: Page, server) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from resnet_viz.records import N_, ConfigError, RaceConfig
-from resnet_viz.text import _, get_language, sentence
+from resnet_viz.text import _, sentence
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.controls import read_widgets, show_groups, write_widgets
@@ -57,8 +57,7 @@ def show_page() -> None:
         show_bar(race, shared, names)
     looks = [Look(name, i % len(lambdas), not lane.net.residual)
              for i, (name, lane) in enumerate(zip(names, race.config.lanes, strict=True))]
-    show_board("decay.board", f"/feed/{race.id}?token={race.token}", looks, get_language(), race.state, CHARTS,
-               chains=False)
+    show_board("decay.board", race, looks, CHARTS, chains=False)
     show_removal(race, names)
     show_lesson()
 

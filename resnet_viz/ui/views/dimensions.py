@@ -29,7 +29,7 @@ from resnet_viz.records import (
     list_layers,
     plan_blocks,
 )
-from resnet_viz.text import _, get_language, percent_sign, sentence
+from resnet_viz.text import _, percent_sign, sentence
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.charts import make_columns, show_chart
@@ -273,7 +273,7 @@ def show_race(race: Race, shared: dict[str, str]) -> None:
                   "only. A gap that another seed turns round is noise: press New seed and compare."))
     show_bar(race, shared, [name_way(lane.net.shortcut, lane.net.family) for lane in race.config.lanes])
     looks = [Look(name_way(lane.net.shortcut, lane.net.family), COLOURS[lane.net.shortcut]) for lane in race.config.lanes]
-    show_board("dimensions.board", f"/feed/{race.id}?token={race.token}", looks, get_language(), race.state)
+    show_board("dimensions.board", race, looks)
 
 
 # ---------------------------------------------------------------------------------------------------- convolutions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from resnet_viz.engine.race import Race
-from resnet_viz.text import _, get_language, sentence
+from resnet_viz.text import _, sentence
 from resnet_viz.ui import lesson
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
@@ -30,8 +30,7 @@ def show_page() -> None:
     with bar:
         show_bar(race, shared, names)
         show_toggles(race)
-    show_board("board", f"/feed/{race.id}?token={race.token}", [Look(name, i) for i, name in enumerate(names)],
-               get_language(), race.state)
+    show_board("board", race, [Look(name, i) for i, name in enumerate(names)])
     lesson.show_lesson(race.config.dataset)
 
 
