@@ -13,6 +13,7 @@ from resnet_viz.sweeps import (
     METRICS,
     READY,
     SETTINGS,
+    STORED,
     Estimate,
     SweepConfig,
     describe_place,
@@ -137,8 +138,9 @@ def write_run(run: RunProgress) -> dict[str, Any]:
 
 
 def describe_run(run: RunProgress) -> str:
-    """One run of the output for people."""
+    """One run of the output for people. Without BatchNorm there is nothing to recompute."""
     if run.error is not None:
         return sentence(run.error)
-    numbers = "  ".join(f"{name} {value:.4f}" for name in METRICS if (value := getattr(run.result, name)) is not None)
+    told = METRICS if run.run.race.lanes[0].net.norm == "batch" else STORED
+    numbers = "  ".join(f"{name} {value:.4f}" for name in told if (value := getattr(run.result, name)) is not None)
     return f"{numbers}  {'diverged' if run.result.diverged else ''}  {'reused' if run.reused else ''}".rstrip()

@@ -45,7 +45,9 @@ SETTINGS = (*NET_SETTINGS, *TRAIN_SETTINGS, *RACE_SETTINGS)
 MAX_RUNS = 1000
 MAX_VALUES = 100  # of one axis
 MAX_CORE_SECONDS = 200_000  # of a whole sweep: a day of two cores, and some
-METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+STORED = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")  # with BatchNorm's stored statistics
+RECOMPUTED = tuple(f"{name}_recomputed" for name in STORED)  # with those of the whole training part
+METRICS = STORED + RECOMPUTED
 
 # ---------------------------------------------------------------------------------------------------- runs
 
@@ -133,6 +135,8 @@ class RunResult:
 
     Where it `diverged`, they are of the last state before that; what is not finite is None. `seconds` is computing time.
     `finished` is ISO 8601 in UTC. `curves` is as `engine.series.Series.send` gives it, thinned, {} where not asked for.
+    BatchNorm normalises with its stored statistics, or, in `…_recomputed`, with those of the whole training part; the two
+    are equal without BatchNorm, and the latter None in runs that were stored before they were measured.
     """
 
     identity: str
@@ -147,6 +151,10 @@ class RunResult:
     seconds: float
     finished: str
     curves: Mapping[str, Any] = field(default_factory=dict)
+    train_loss_recomputed: float | None = None
+    train_accuracy_recomputed: float | None = None
+    test_loss_recomputed: float | None = None
+    test_accuracy_recomputed: float | None = None
 
     def to_row(self) -> dict[str, Any]:
         """One flat row, as CSV and Parquet hold it: settings, then numbers. No curves."""

@@ -62,7 +62,7 @@ def test_the_services_commands_make_one_engine_with_one_database(scheduler: str,
     for seed, run in enumerate(runs):
         race = make_run({"depth": 6, "steps": 10, "seed": seed})
         state = training.advance(training.make_state(race.lanes[0], "digits", seed), 10)[0]
-        assert {name: run[name] for name in METRICS} == training.finish(state)
+        assert {name: run[name] for name in METRICS} == training.finish_run(state)
     with Store(address) as store:
         assert store.count() == 4
     server = launch(RESNET_VIZ_SCHEDULER=scheduler, RESNET_VIZ_DATABASE=address)

@@ -27,7 +27,7 @@ NAN = float("nan")
 def make(shortcut: list[float], branch: list[float], change: float) -> CreditResult:
     parts = np.array(shortcut), np.array(branch)
     gap = np.abs(np.nan_to_num(parts[0]) + parts[1] - change)
-    return CreditResult("conductance", 1, *parts, change, gap / abs(change))
+    return CreditResult("conductance", 1, *parts, change, gap / abs(change), np.array([gap.max() / abs(change)]))
 
 
 SPLIT = make([3.0, -1.0, 0.5], [1.0, 5.0, 3.4], 4.0)

@@ -48,7 +48,7 @@ LAB = {"datasets": set(), "nets": set(), "dense": {"nets"}, "train": {"nets", "d
        "experiments/operations": {"datasets", "nets", "probes", "surgery", "experiments/training"},
        "experiments/blocks": {"datasets", "nets", "glass", "dimensions", "experiments/training", "experiments/operations"},
        "experiments/files": {"weights", "experiments/training"},
-       "experiments/why": {"datasets", "train", "paths", "shattering", "experiments/training"},
+       "experiments/why": {"datasets", "train", "probes", "paths", "shattering", "experiments/training"},
        "experiments/planes": {"datasets", "nets", "landscape", "experiments/training"},
        "experiments/attribution": {"datasets", "credit", "experiments/training", "experiments/operations",
                                    "experiments/blocks"},

@@ -226,7 +226,7 @@ class Sweep:
         for attempt in range(RETRIES):
             try:
                 await self._train_slices(run, training)
-                metrics = await self._submit(tasks.experiment, "experiments.training.finish", training.pair)
+                metrics = await self._submit(tasks.experiment, "experiments.training.finish_run", training.pair)
                 return make_result(run.identity, self.code, race, training, run.step, metrics)
             except LOST as error:
                 if attempt == RETRIES - 1:

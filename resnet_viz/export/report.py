@@ -151,6 +151,9 @@ def write_results(config: RaceConfig, lanes: Sequence[LaneReport]) -> str:
         net=part.name, step=part.run.first + len(part.run)) for part in lanes if part.run.diverged]
     notes += [_("{net}, operations: {operations}.").format(
         net=part.name, operations=_("; ").join(map(name_operation, part.operations))) for part in lanes if part.operations]
+    if any(lane.net.norm == "batch" for lane in config.lanes):
+        notes.append(_("BatchNorm normalises with its stored statistics in these numbers, unless an operation had them "
+                       "recomputed."))
     return write_section(_("What came out"), write_table(heads, rows, _("What came out")), *map(write_paragraph, notes))
 
 

@@ -83,19 +83,18 @@ def read_logits(module: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 def split_credit(module: nn.Module, cuts: list[Cut], method: str, x: Tensor, baseline: Tensor, target: Tensor,
                  steps: int) -> Tensor:
-    """Credit of every cut's tensors, summed over units and averaged over examples: (2, K) double, shortcut and branch.
+    """Credit of every cut's tensors for every example, summed over units: (2, K, N) double, shortcut and branch.
 
     x and baseline (N, ...), target (N,). NaN where there is no shortcut.
     """
-    result = torch.zeros(2, len(cuts), dtype=torch.double)
+    result = torch.zeros(2, len(cuts), len(x), dtype=torch.double)
     rows = max(1, NUMBERS // (x[0].numel() * len(cuts)))
     size = max(1, rows // (steps + 1)) if method == "conductance" else rows
     with quiet(module):
         for part in torch.arange(len(x)).split(size):
             units = SPLITS[method](module, cuts, x[part], baseline[part], target[part], steps)
             for k, pair in enumerate(units):
-                sums = torch.stack([unit.detach().double().sum() for unit in pair])
-                result[2 - len(pair):, k] += sums / len(x)
+                result[2 - len(pair):, k, part] = torch.stack([unit.detach().double().flatten(1).sum(1) for unit in pair])
     result[0, [k for k, cut in enumerate(cuts) if cut.shortcut is None]] = torch.nan
     return result
 

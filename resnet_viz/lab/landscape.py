@@ -93,7 +93,7 @@ def measure_point(module: Net, weights: Tensor, x: Tensor, y: Tensor, statistics
     training = module.training
     logits = module.train(statistics == "batch")(x)
     module.train(training)
-    return F.cross_entropy(logits, y).item()
+    return F.cross_entropy(logits.double(), y).item()  # in single precision a loss near 0 is all rounding
 
 
 def measure_rows_plainly(module: Net, directions: np.ndarray, xs: Sequence[float], ys: Sequence[float], x: Tensor,
@@ -232,6 +232,7 @@ class _Plane:
         final = next(products)
         last = last.unflatten(1, (-1, last.shape[1] // final.matrix.shape[1])).mean((0, 2))  # (channels, n)
         logits = torch.addmm(final.bias, final.matrix, last)
+        logits = logits.double()  # as in `measure_point`
         return (logits.logsumexp(0) - logits.gather(0, y[None])[0]).sum().item()
 
     def _run_block(self, block: nn.Module, products: Iterator[_Product], a: Tensor) -> Tensor:

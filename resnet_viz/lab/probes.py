@@ -6,12 +6,13 @@ precision (and those of an exploding one overflow), so such norms are taken agai
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_viz.lab.datasets import Data
@@ -91,3 +92,32 @@ def measure_whole(module: Net, data: Data) -> dict[str, float]:
     """Loss and accuracy on the whole training part and on the held-out part, by name."""
     train, test = measure_accuracy(module, data.x, data.y), measure_held_out(module, data)
     return dict(zip(("train_loss", "train_accuracy", "test_loss", "test_accuracy"), train + test, strict=True))
+
+
+@torch.no_grad()
+def recompute_statistics(module: Net, data: Data) -> None:
+    """Estimate BatchNorm's running statistics anew, as the cumulative average over the training part in one pass."""
+    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
+    training, momenta = module.training, [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # cumulative
+    try:
+        if norms:
+            module.train()(data.x)
+    finally:
+        module.train(training)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+@contextlib.contextmanager
+def recomputed(module: Net, data: Data) -> Iterator[Net]:
+    """The module with the statistics that BatchNorm has on the training part; on leaving they are as they were."""
+    kept = [buffer.clone() for buffer in module.buffers()]
+    recompute_statistics(module, data)
+    try:
+        yield module
+    finally:
+        for buffer, value in zip(module.buffers(), kept, strict=True):
+            buffer.copy_(value)

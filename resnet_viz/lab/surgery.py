@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from resnet_viz.lab.datasets import Data
 from resnet_viz.lab.nets import Block, IdentityShortcut, Net, Trace
 from resnet_viz.records import WEIGHT_OPERATIONS, Operation, check_operation
 
@@ -94,23 +93,6 @@ def drop_branch(block: Block, residual: bool) -> None:
     block.lesion = True
     if not residual:
         block.skip, block.shortcut = True, IdentityShortcut()
-
-
-@torch.no_grad()
-def recompute_statistics(module: Net, data: Data) -> None:
-    """Estimate BatchNorm's running statistics anew, as the cumulative average over the training part in one pass."""
-    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
-    training, momenta = module.training, [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # cumulative
-    try:
-        if norms:
-            module.train()(data.x)
-    finally:
-        module.train(training)
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
 
 
 @torch.inference_mode()

@@ -26,6 +26,7 @@ from resnet_viz.records.credit import (
     check_map,
     check_picture_map,
     check_pretrained,
+    find_error,
     read_samples,
 )
 from resnet_viz.records.data import (

@@ -27,6 +27,8 @@ class CreditResult:
     Block by block their sum is `output_change`, logit(x) - logit(baseline), but for `completeness_error` (K,), |sum -
     output_change| / |output_change|: 0 where both are 0. `shortcut` is NaN in a plain net. Never to be added across
     blocks. Dhamdhere et al. 2018 (1805.12233); Sundararajan et al. 2017 (1703.01365).
+
+    In a mean errors of opposite signs cancel: `single_error` (samples,) is each example's own, at its worst block.
     """
 
     method: str
@@ -35,13 +37,22 @@ class CreditResult:
     branch: np.ndarray
     output_change: float
     completeness_error: np.ndarray
+    single_error: np.ndarray
 
     def to_jsonable(self) -> dict[str, Any]:
         """Lists and numbers; what is not finite becomes null. `blocks` is a list with one dict per block."""
         rows = zip(self.shortcut, self.branch, self.completeness_error, strict=True)
         blocks = [{"shortcut": float(s), "branch": float(b), "output_change": self.output_change,
                    "completeness_error": float(e)} for s, b, e in rows]
-        return make_jsonable({"method": self.method, "samples": self.samples, "blocks": blocks})
+        single = {"mean": float(self.single_error.mean()), "worst": float(self.single_error.max())}
+        return make_jsonable({"method": self.method, "samples": self.samples, "blocks": blocks,
+                              "single_example_error": single})
+
+
+def find_error(shortcut: np.ndarray, branch: np.ndarray, change: np.ndarray | float) -> np.ndarray:
+    """|shortcut + branch - change| / |change|, the completeness error: 0 where both are 0. No shortcut is NaN."""
+    gap = np.abs(np.nan_to_num(shortcut) + branch - change)
+    return np.divide(gap, np.abs(change), out=np.where(gap == 0, 0.0, np.inf), where=np.asarray(change) != 0)
 
 
 @dataclass(frozen=True, eq=False)

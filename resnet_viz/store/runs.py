@@ -22,7 +22,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from resnet_viz.records import DECIMAL_FIELDS, FLAG_FIELDS, N_, WHOLE_FIELDS, ConfigError, UnknownFieldError
 from resnet_viz.store.tables import runs
-from resnet_viz.sweeps import SETTINGS, RunResult, make_run, read_settings, read_value, write_settings, write_value
+from resnet_viz.sweeps import (
+    METRICS,
+    SETTINGS,
+    RunResult,
+    make_run,
+    read_settings,
+    read_value,
+    write_settings,
+    write_value,
+)
 
 DATABASE_VARIABLE = "RESNET_VIZ_DATABASE"
 DEFAULT_FILE = Path(__file__).parents[2] / "data" / "runs.sqlite"
@@ -31,7 +40,7 @@ WAIT_SECONDS = 30  # for another process that writes to the same file
 CONNECT_SECONDS = 10  # to a server
 PART = 500  # identities in one question: SQLite takes 999 values
 MIGRATION_LOCK = 0x7265736E  # of PostgreSQL's advisory locks
-NUMBERS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "diverged", "taken", "seconds", "finished")
+NUMBERS = (*METRICS, "diverged", "taken", "seconds", "finished")
 INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 logger = logging.getLogger(__name__)

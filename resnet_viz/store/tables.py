@@ -20,5 +20,9 @@ runs = sa.Table(
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("finished", sa.String(32), nullable=False),  # ISO 8601, UTC, so that text order is order in time
     sa.Column("curves", sa.JSON, nullable=False),
+    sa.Column("train_loss_recomputed", sa.Double),
+    sa.Column("train_accuracy_recomputed", sa.Double),
+    sa.Column("test_loss_recomputed", sa.Double),
+    sa.Column("test_accuracy_recomputed", sa.Double),
     sa.Index("ix_runs_finished", "finished"),
 )

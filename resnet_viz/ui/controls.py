@@ -57,8 +57,9 @@ def explain_fields() -> dict[str, str]:
                    "channels of the first stage; they double at each later stage."),
         "shortcut": _("How a[l] reaches the sum where its dimension differs from z[l+2]: padded with zeros (no "
                       "parameters) or multiplied by a learned matrix W_s. The identity needs equal dimensions."),
-        "norm": _("BatchNorm behind each layer keeps signals and gradients healthy in size. Deep plain nets then train "
-                  "at all, and yet worse than shallow ones: degradation."),
+        "norm": _("BatchNorm behind each layer keeps signals at one size, and gradients from vanishing; at the start those "
+                  "of a plain net even grow from block to block on their way to the input. Deep plain nets then train at "
+                  "all, and yet worse than shallow ones: degradation."),
         "init": _("PyTorch’s default shrinks the gradient of a plain net about sixfold per block. He’s initialisation "
                   "keeps its size; without normalisation it lets a residual net explode."),
         "order": _("After the sum, as in the lesson: a[l+2] = g(z[l+2] + a[l]). Before the layers (He et al. 2016): "

@@ -25,6 +25,7 @@ from resnet_viz.records import (
     check_baseline,
     check_credit,
     check_source,
+    find_error,
     read_samples,
 )
 from resnet_viz.text import _
@@ -203,9 +204,8 @@ def join_credits(parts: list[CreditResult]) -> CreditResult:
     shares = np.array([part.samples for part in parts]) / sum(part.samples for part in parts)
     shortcut, branch, change = (sum(share * getattr(part, name) for share, part in zip(shares, parts, strict=True))
                                 for name in ("shortcut", "branch", "output_change"))
-    gap = np.abs(np.nan_to_num(shortcut) + branch - change)
-    error = np.divide(gap, abs(change), out=np.where(gap == 0, 0.0, np.inf), where=change != 0)
-    return CreditResult(parts[0].method, sum(part.samples for part in parts), shortcut, branch, float(change), error)
+    return CreditResult(parts[0].method, sum(part.samples for part in parts), shortcut, branch, float(change),
+                        find_error(shortcut, branch, change), np.concatenate([part.single_error for part in parts]))
 
 
 def join_ablations(parts: list[AblationResult], counts: list[int]) -> AblationResult:

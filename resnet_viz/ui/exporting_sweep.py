@@ -24,7 +24,8 @@ from resnet_viz.ui import exporting
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.exporting import PARQUET, WIDTH, show_file, take_run
 from resnet_viz.ui.grid import describe_grid
-from resnet_viz.ui.outcomes import MEASURES, Outcomes, describe_run, label_measures, write_measure
+from resnet_viz.ui.metrics import label_measure, list_measures, write_measure
+from resnet_viz.ui.outcomes import Outcomes, describe_run
 from resnet_viz.ui.results import describe_trouble, find_roles
 
 KEY = "sweep.export"
@@ -70,8 +71,9 @@ def write_report(outcomes: Outcomes, sweep: Sweep) -> str:
     parts += [write_section(_("What these numbers say"), write_list(said))] if said else []
     parts.append(write_section(_("Results"), *(write_chart(outcomes, panel, measure) for measure in outcomes.roles.measures
                                                for panel in outcomes.values("panel"))))
-    heads = [_("Run"), *(label_measures()[name] for name in MEASURES), _("Seconds")]
-    rows = [[describe_run(config, run.run), *(write_measure(run.result, name) for name in MEASURES),
+    columns = list_measures(outcomes.races)
+    heads = [_("Run"), *(label_measure(*column) for column in columns), _("Seconds")]
+    rows = [[describe_run(config, run.run), *(write_measure(run.result, *column) for column in columns),
              f"{run.result.seconds:.1f}"] for run in sweep.runs if run.result is not None]
     trouble = [words for run in sweep.runs if (words := describe_trouble(config, run))]
     parts.append(write_section(_("The runs"), write_table(heads, rows, _("The runs")), write_list(trouble)))

@@ -12,16 +12,16 @@ from resnet_viz.engine.sweep import RunProgress
 from resnet_viz.figures.sweep import Line, Measure, Scale, Spot, summarise
 from resnet_viz.records import DATASETS, N_, ConfigError
 from resnet_viz.sweeps import Run, RunResult, SweepConfig
-from resnet_viz.text import _, percent_sign, write_number
+from resnet_viz.text import _, percent_sign
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.grid import name_lines, name_value
+from resnet_viz.ui.metrics import MEASURES, STATISTICS, label_measure, read_spots, take_number, uses_norm
 
-MEASURES = ("train_error", "test_error", "train_loss", "test_loss")
 KINDS = ("lines", "map")
 NUMBERS = ("depth", "width", "lr", "momentum", "weight_decay", "batch_size", "steps")
 AT_CHANCE = 0.95  # of ln C: a training loss of so much or more has learned next to nothing
 LEARNED = 10.0  # %: a training error below this counts as trained
-MOST_SHOWN = 1e15  # Streamlit's tables cannot write larger numbers
+SLIGHT = 0.01  # of ln C, and of all examples: what differs by less in loss and in error is told as alike
 MOST = 8  # values that one sentence lists
 
 # ---------------------------------------------------------------------------------------------------- the charts' roles
@@ -29,20 +29,25 @@ MOST = 8  # values that one sentence lists
 
 @dataclass(frozen=True)
 class Roles:
-    """Which setting is the charts' x, which is in colour (a map: down), which has a chart per value; and what is drawn."""
+    """Which setting is the charts' x, which is in colour (a map: down), which has a chart per value; what is drawn, and
+
+    with which of BatchNorm's statistics it is measured.
+    """
 
     x: str
     colour: str | None
     panel: str | None
     kind: str
     measures: tuple[str, ...]
+    statistics: str
 
 
 def choose_roles(config: SweepConfig, x: str | None = None, colour: str | None = None, kind: str | None = None,
-                 measures: tuple[str, ...] = ()) -> Roles:
+                 measures: tuple[str, ...] = (), statistics: str | None = None) -> Roles:
     """The roles asked for, the usual ones where none is. Raises `ConfigError` for what the grid does not have."""
     names = [axis.name for axis in config.axes if axis.name != "seed"]
-    for field, value, allowed in (("x", x, names), ("colour", colour, names), ("chart", kind, KINDS)):
+    for field, value, allowed in (("x", x, names), ("colour", colour, names), ("chart", kind, KINDS),
+                                  ("statistics", statistics, STATISTICS)):
         if value is not None and value not in allowed:
             raise ConfigError(field, value, N_("one of {allowed}"), allowed=", ".join(allowed))
     for value in measures:
@@ -57,45 +62,11 @@ def choose_roles(config: SweepConfig, x: str | None = None, colour: str | None =
     colour, panel = [*rest, None, None][:2]
     usual = "map" if colour is not None and (along in NUMBERS) == (colour in NUMBERS) else "lines"
     shown = measures or (MEASURES if panel is None else MEASURES[:1])
-    return Roles(along, colour, panel, (kind or usual) if colour is not None else "lines", shown)
+    return Roles(along, colour, panel, (kind or usual) if colour is not None else "lines", shown,
+                 statistics or STATISTICS[0])
 
 
-# ---------------------------------------------------------------------------------------------------- numbers
-
-
-def take_number(result: RunResult, measure: str) -> float | None:
-    """A run's loss, or its error in percent."""
-    part, what = measure.split("_")
-    value = getattr(result, f"{part}_{'accuracy' if what == 'error' else 'loss'}")
-    return value if what == "loss" or value is None else 100 * (1 - value)
-
-
-def take_shown(run: RunResult, measure: str) -> float | None:
-    """A number that the table can write; the loss of a run that diverged may be none."""
-    number = take_number(run, measure)
-    return number if number is not None and abs(number) < MOST_SHOWN else None
-
-
-def write_measure(result: RunResult, measure: str) -> str:
-    number = take_number(result, measure)
-    if number is None:
-        return "–"
-    return f"{number:.1f}{percent_sign()}" if measure.endswith("error") else write_number(number, 4)
-
-
-def form_measure(measure: str) -> str:
-    """How a table's column writes it."""
-    return f"%.1f{percent_sign()}%" if measure.endswith("error") else "%.4g"
-
-
-def label_measures() -> dict[str, str]:
-    return {"train_error": _("Training error"), "test_error": _("Held-out error"),
-            "train_loss": _("Training loss"), "test_loss": _("Held-out loss")}
-
-
-def read_spots(runs: Iterable[RunProgress], measure: str) -> tuple[Spot, ...]:
-    return tuple(Spot(run.result.race.seed, take_number(run.result, measure), run.result.diverged)
-                 for run in runs if run.result is not None)
+# ---------------------------------------------------------------------------------------------------- by place
 
 
 class Outcomes:
@@ -104,6 +75,8 @@ class Outcomes:
     def __init__(self, config: SweepConfig, runs: Iterable[RunProgress], roles: Roles) -> None:
         self.config, self.roles = config, roles
         self.axes = {axis.name: axis.values for axis in config.axes}
+        self.races = [run.race for run in config.list_runs() if run.race is not None]
+        self.statistics = roles.statistics if uses_norm(self.races) else None
         self._runs: dict[tuple, list[RunProgress]] = {}
         for run in runs:
             place = dict(zip(self.axes, run.run.place, strict=True))
@@ -138,7 +111,7 @@ class Outcomes:
         error = name.endswith("error")
         count = classes.pop() if len(classes) == 1 else None
         chance = None if count is None else 100 * (1 - 1 / count) if error else math.log(count)
-        return Measure(label_measures()[name], error, chance)
+        return Measure(label_measure(name, self.statistics), error, chance)
 
     def scale(self, role: str) -> Scale:
         setting, values = getattr(self.roles, role), self.values(role)
@@ -147,8 +120,8 @@ class Outcomes:
 
     def lines(self, panel: Any, measure: str) -> list[Line]:
         """The lines of one chart, in the order of the x axis."""
-        return [Line(self.name("colour", colour) or label_measures()[measure], self._pick_colour(colour),
-                     tuple(read_spots(self.at(panel, colour, x), measure) for x in self.values("x")))
+        return [Line(self.name("colour", colour) or label_measure(measure), self._pick_colour(colour),
+                     tuple(self.spots((panel, colour, x), measure) for x in self.values("x")))
                 for colour in self.values("colour")]
 
     def _pick_colour(self, value: Any) -> int:
@@ -160,13 +133,16 @@ class Outcomes:
 
     def cells(self, panel: Any, measure: str) -> list[list[tuple[Spot, ...]]]:
         """The cells of a map, `[row][column]`."""
-        return [[read_spots(self.at(panel, colour, x), measure) for x in self.values("x")]
-                for colour in self.values("colour")]
+        return [[self.spots((panel, colour, x), measure) for x in self.values("x")] for colour in self.values("colour")]
+
+    def spots(self, place: tuple[Any, Any, Any], measure: str) -> tuple[Spot, ...]:
+        """The finished runs of a (panel, colour, x)."""
+        return read_spots(self.at(*place), measure, self.statistics)
 
     def rows(self, measure: str) -> list[dict[str, Any]]:
         """One row per run that has a number, for a spreadsheet."""
         return [{**dict(zip(self.axes, map(_flatten, run.run.place), strict=True)),
-                 measure: take_number(run.result, measure), "diverged": run.result.diverged}
+                 measure: take_number(run.result, measure, self.statistics), "diverged": run.result.diverged}
                 for runs in self._runs.values() for run in runs if run.result is not None]
 
     # ------------------------------------------------------------------------------------------------ in words
@@ -186,7 +162,8 @@ class Outcomes:
                   self._list_places(_("Trained (training error below 10 % in every seed): {places}."), self._has_learned),
                   self._list_places(_("Diverged in every seed: {places}."), lambda runs: all(r.diverged for r in runs)),
                   self._list_places(_("Diverged in some seeds, which the means leave out: {places}."),
-                                    lambda runs: any(r.diverged for r in runs) and not all(r.diverged for r in runs))]
+                                    lambda runs: any(r.diverged for r in runs) and not all(r.diverged for r in runs)),
+                  self._compare_statistics()]
         return [words for words in found if words]
 
     def _results(self, panel: Any, colour: Any, x: Any) -> list[RunResult]:
@@ -195,30 +172,62 @@ class Outcomes:
         return [] if None in results else results
 
     def _compare_ends(self, panel: Any, colour: Any) -> str:
-        """The largest x against the smallest: is the training loss higher, in every seed?"""
+        """The largest x against the smallest: is the training loss higher, in every seed, by more than counts for nothing?
+
+        Losses at chance may differ in the fourth digit in every seed, and neither net has learned anything.
+        """
         known = [x for x in self.values("x") if any(not run.diverged for run in self._results(panel, colour, x))]
         if len(known) < 2:
             return ""
-        ends = {"near": known[0], "far": known[-1]}
-        losses = {end: read_spots(self.at(panel, colour, x), "train_loss") for end, x in ends.items()}
+        places = {end: (panel, colour, x) for end, x in (("near", known[0]), ("far", known[-1]))}
+        losses, errors = ({end: self.spots(place, measure) for end, place in places.items()}
+                          for measure in ("train_loss", "train_error"))
         sets = {end: [spot.value for spot in spots if not spot.diverged and spot.value is not None]
                 for end, spots in losses.items()}
         if not all(sets.values()):
             return ""
-        if min(sets["far"]) > max(sets["near"]):
-            words = _("{net}: {far} end with a higher training loss than {near}, in every seed: {high} against {low}; "
-                      "training error {far_error} against {near_error}.")
-        elif max(sets["far"]) < min(sets["near"]):
-            words = _("{net}: {far} end with a lower training loss than {near}, in every seed: {high} against {low}; "
-                      "training error {far_error} against {near_error}.")
-        else:
-            words = _("{net}: between {far} and {near} there is no clear difference in training loss, the seeds overlap: "
-                      "{high} and {low}; training error {far_error} and {near_error}.")
+        results = [run for place in places.values() for run in self._results(*place) if not run.diverged]
+        words = self._judge(sets, results, abs(summarise(errors["far"])[0] - summarise(errors["near"])[0]))
         numbers = {"high": self._write(losses["far"], "train_loss"), "low": self._write(losses["near"], "train_loss")}
-        numbers |= {f"{end}_error": self._write(read_spots(self.at(panel, colour, x), "train_error"), "train_error")
-                    for end, x in ends.items()}
-        return words.format(net=self.name_net(panel, colour), far=self.name("x", ends["far"]),
-                            near=self.name("x", ends["near"]), **numbers)
+        numbers |= {f"{end}_error": self._write(spots, "train_error") for end, spots in errors.items()}
+        return words.format(net=self.name_net(panel, colour), far=self.name("x", known[-1]),
+                            near=self.name("x", known[0]), **numbers)
+
+    def _judge(self, losses: dict[str, list[float]], results: list[RunResult], room: float) -> str:
+        """The sentence for the training losses of both ends; `room` lies between their training errors, in percent."""
+        near, far = losses["near"], losses["far"]
+        slight = SLIGHT * math.log(results[0].race.data.classes)
+        if self._is_at_chance(results):
+            return _("{net}: {far} and {near} are both at chance, and neither is the better: training loss {high} and "
+                     "{low}; training error {far_error} and {near_error}.")
+        if min(far) <= max(near) and max(far) >= min(near):
+            return _("{net}: between {far} and {near} there is no clear difference in training loss, the seeds overlap: "
+                     "{high} and {low}; training error {far_error} and {near_error}.")
+        if abs(sum(far) / len(far) - sum(near) / len(near)) < slight and room < 100 * SLIGHT:
+            return _("{net}: {far} and {near} end alike, with a difference too small to count: training loss {high} and "
+                     "{low}; training error {far_error} and {near_error}.")
+        if min(far) > max(near):
+            return _("{net}: {far} end with a higher training loss than {near}, in every seed: {high} against {low}; "
+                     "training error {far_error} against {near_error}.")
+        return _("{net}: {far} end with a lower training loss than {near}, in every seed: {high} against {low}; "
+                 "training error {far_error} against {near_error}.")
+
+    def _compare_statistics(self) -> str:
+        """Where BatchNorm's stored statistics and recomputed ones make the largest difference to the training error."""
+        found = []
+        for (panel, colour), x in itertools.product(self.nets(), self.values("x")):
+            if self._results(panel, colour, x):
+                spots = [read_spots(self.at(panel, colour, x), "train_error", kind) for kind in STATISTICS]
+                gap = abs(summarise(spots[0])[0] - summarise(spots[1])[0])
+                if gap > 100 * SLIGHT:
+                    found.append((gap, panel, colour, x, spots))
+        if not found:
+            return ""
+        _gap, panel, colour, x, (stored, recomputed) = max(found, key=lambda item: item[0])
+        words = _("BatchNorm’s statistics matter most here: {net}, {place}, training error {stored} with the stored ones, "
+                  "{recomputed} with recomputed ones.")
+        return words.format(net=self.name_net(panel, colour), place=self.name("x", x),
+                            stored=self._write(stored, "train_error"), recomputed=self._write(recomputed, "train_error"))
 
     def _write(self, spots: tuple[Spot, ...], measure: str) -> str:
         """Mean ± standard deviation."""
@@ -241,12 +250,12 @@ class Outcomes:
         return words.format(places=_("; ").join(found)) if found else ""
 
     def _is_at_chance(self, runs: list[RunResult]) -> bool:
-        return all(run.train_loss is not None and not run.diverged
-                   and run.train_loss >= AT_CHANCE * math.log(run.race.data.classes) for run in runs)
+        return all(loss is not None and not run.diverged and loss >= AT_CHANCE * math.log(run.race.data.classes)
+                   for run in runs for loss in [take_number(run, "train_loss", self.statistics)])
 
     def _has_learned(self, runs: list[RunResult]) -> bool:
-        return all(not run.diverged and take_number(run, "train_error") is not None
-                   and take_number(run, "train_error") < LEARNED for run in runs)
+        return all(error is not None and not run.diverged and error < LEARNED
+                   for run in runs for error in [take_number(run, "train_error", self.statistics)])
 
 
 def _flatten(value: Any) -> Any:

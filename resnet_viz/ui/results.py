@@ -15,17 +15,8 @@ from resnet_viz.text import _, sentence
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.grid import name_value
-from resnet_viz.ui.outcomes import (
-    KINDS,
-    MEASURES,
-    Outcomes,
-    Roles,
-    choose_roles,
-    describe_run,
-    form_measure,
-    label_measures,
-    take_shown,
-)
+from resnet_viz.ui.metrics import MEASURES, STATISTICS, form_measure, label_measure, list_measures, take_shown, uses_norm
+from resnet_viz.ui.outcomes import KINDS, Outcomes, Roles, choose_roles, describe_run
 
 KEY = "sweep."
 MOST_NOTES = 12  # sentences about single runs
@@ -36,7 +27,8 @@ MOST_NOTES = 12  # sentences about single runs
 def read_asked(config: SweepConfig, query: dict[str, str], errors: list[ConfigError]) -> dict[str, Any]:
     """The charts' roles that a link asks for; what cannot be is added to `errors`."""
     asked: dict[str, Any] = {}
-    for name, word in (("x", "x"), ("colour", "colour"), ("kind", "chart"), ("measures", "show")):
+    for name, word in (("x", "x"), ("colour", "colour"), ("kind", "chart"), ("measures", "show"),
+                       ("statistics", "statistics")):
         if word in query:
             value = tuple(query[word].split(",")) if name == "measures" else query[word]
             try:
@@ -64,8 +56,8 @@ def find_roles(config: SweepConfig) -> Roles:
 def write_asked(config: SweepConfig) -> dict[str, str]:
     """The charts' part of the URL: what is not usual."""
     roles, usual = find_roles(config), choose_roles(config)
-    query = {"x": roles.x, "colour": roles.colour, "chart": roles.kind, "show": ",".join(roles.measures)}
-    plain = {"x": usual.x, "colour": usual.colour, "chart": usual.kind, "show": ",".join(usual.measures)}
+    query, plain = ({"x": found.x, "colour": found.colour, "chart": found.kind, "show": ",".join(found.measures),
+                     "statistics": found.statistics} for found in (roles, usual))
     return {name: value for name, value in query.items() if value is not None and value != plain[name]}
 
 
@@ -102,6 +94,7 @@ def show_roles(config: SweepConfig, roles: Roles) -> None:
     """Which setting stands where, and what is drawn."""
     names = [axis.name for axis in config.axes if axis.name != "seed"]
     titles, kinds = label_fields(), {"lines": _("Lines"), "map": _("Heat map")}
+    statistics = {"stored": _("Stored"), "recomputed": _("Recomputed")}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key=KEY + "roles"):
         if len(names) > 1:
             choose("x", roles.x, st.selectbox, _("Along the axis"), names, format_func=titles.get, width=190)
@@ -109,8 +102,14 @@ def show_roles(config: SweepConfig, roles: Roles) -> None:
             choose("colour", roles.colour, st.selectbox, _("Down") if roles.kind == "map" else _("In colour"), rest,
                    format_func=titles.get, width=190)
             choose("kind", roles.kind, st.segmented_control, _("Chart"), KINDS, format_func=kinds.get, required=True)
-        choose("measures", roles.measures, st.pills, _("What is drawn"), MEASURES, format_func=label_measures().get,
+        choose("measures", roles.measures, st.pills, _("What is drawn"), MEASURES, format_func=label_measure,
                selection_mode="multi")
+        if uses_norm(run.race for run in config.list_runs() if run.race is not None):
+            choose("statistics", roles.statistics, st.segmented_control, _("BatchNorm’s statistics"), STATISTICS,
+                   format_func=statistics.get, required=True,
+                   help=_("Stored: a running mean over the steps, as training leaves it. It lags behind the weights: where "
+                          "these move fast, as in deep plain nets, errors may be much larger. Recomputed: of the whole "
+                          "training part, at the last weights."))
 
 
 def show_charts(outcomes: Outcomes) -> None:
@@ -125,6 +124,12 @@ def show_charts(outcomes: Outcomes) -> None:
                if outcomes.roles.kind == "lines" else
                _("Each cell is the mean over the seeds that did not diverge. The darker, the worse; the darkest is "
                  "guessing."))
+    if outcomes.statistics is not None:
+        words = {"stored": _("BatchNorm normalises here with its stored statistics. Where the weights move fast these lag "
+                             "behind, and the errors may be much larger than with recomputed ones."),
+                 "recomputed": _("BatchNorm normalises here with statistics recomputed on the whole training part, at the "
+                                 "last weights. Runs that were stored before these were measured have none.")}
+        st.caption(words[outcomes.statistics])
 
 
 def show_one(outcomes: Outcomes, panel: Any, measure: str) -> None:
@@ -175,16 +180,17 @@ def label_states() -> dict[str, str]:
 def show_runs(sweep: Sweep) -> None:
     """All runs in a table."""
     st.header(_("The runs"), anchor=False)
-    states, titles, rows = label_states(), label_fields() | label_measures(), []
+    states, titles, rows = label_states(), label_fields(), []
+    columns = list_measures(run.run.race for run in sweep.runs if run.run.race is not None)
     for run in sweep.runs:
         state = states[run.state] + (_(" (known already)") if run.reused else "")
-        numbers = {titles[name]: take_shown(run.result, name) if run.result else None for name in MEASURES}
+        numbers = {label_measure(*column): take_shown(run.result, *column) if run.result else None for column in columns}
         rows.append({titles[axis.name]: name_value(axis.name, value)
                      for axis, value in zip(sweep.config.axes, run.run.place, strict=True)}
                     | {_("State"): state, _("Step"): run.step} | numbers
                     | {_("Seconds"): run.result.seconds if run.result else None,
                        _("Why"): sentence(run.error) if run.error else ""})
-    formats = {titles[name]: st.column_config.NumberColumn(format=form_measure(name)) for name in MEASURES}
+    formats = {label_measure(*column): st.column_config.NumberColumn(format=form_measure(column[0])) for column in columns}
     formats |= {_("Seconds"): st.column_config.NumberColumn(format="%.1f")}
     st.dataframe(rows, column_config=formats, hide_index=True, key=KEY + "table", placeholder="–",
                  alt=_("A row per run: its place on the grid, its state, its errors and losses."))

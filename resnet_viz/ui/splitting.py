@@ -201,20 +201,30 @@ def show_completeness(subject: Subject, results: list[dict[str, CreditResult]]) 
     words = label_methods()
     rows = [(name, method, result) for name, by_method in zip(subject.names, results, strict=True)
             for method, result in by_method.items()]
-    heads = [_("Net"), _("Method"), "ΔF", _("Gap"), _("Error")]
-    lines = [f"| {name} | {words[method]} | {result.output_change:z.3f} | {write_number(measure_gap(result), 2)} | "
-             f"{write_error(result)} |" for name, method, result in rows]
-    st.markdown("\n".join(["| " + " | ".join(heads) + " |", "|:--|:--|--:|--:|--:|", *lines]))
-    st.caption(_("ΔF = logit(x) − logit(baseline). Gap: by how much the bars of a block miss ΔF, in logits, at the worst "
-                 "block. Error: that in per cent of ΔF, the completeness error."))
+    heads, several = [_("Net"), _("Method"), "ΔF", _("Gap"), _("Error")], any(row[-1].samples > 1 for row in rows)
+    heads += [_("Single examples, on average"), _("The worst of them")] if several else []
+    lines = [[name, words[method], f"{result.output_change:z.3f}", write_number(measure_gap(result), 2),
+              *(["–"] * (len(heads) - 4) if is_constant(result) else write_errors(result))]
+             for name, method, result in rows]
+    table = [heads, [":--", ":--", *["--:"] * (len(heads) - 2)], *lines]
+    st.markdown("\n".join("| " + " | ".join(line) + " |" for line in table))
+    what = _("ΔF = logit(x) − logit(baseline). Gap: by how much the bars of a block miss ΔF, in logits, at the worst "
+             "block. Error: that in per cent of ΔF, the completeness error.")
+    st.caption(join(what, _("In the bars’ mean the errors of single examples partly cancel. Each one’s own is that of its "
+                            "worst block, in per cent of its own ΔF.")) if several else what)
     for line in tell_errors(rows):
         st.info(line, icon=":material/info:")
 
 
-def write_error(result: CreditResult) -> str:
-    """The largest of the blocks' completeness errors, in per cent; none where there is nothing to divide up."""
-    error = 100 * float(result.completeness_error.max())
-    if is_constant(result) or not math.isfinite(error):
+def write_errors(result: CreditResult) -> list[str]:
+    """The largest of the blocks' completeness errors, of a mean also those of its single examples."""
+    single = [result.single_error.mean(), result.single_error.max()] if result.samples > 1 else []
+    return [write_error(100 * float(error)) for error in (result.completeness_error.max(), *single)]
+
+
+def write_error(error: float) -> str:
+    """A completeness error in per cent; none where there is nothing to divide up."""
+    if not math.isfinite(error):
         return "–"
     return ("< 0.001" if error < 0.001 else f"{error:.0f}" if error >= 10 else f"{error:.2g}") + percent_sign()
 
@@ -225,7 +235,8 @@ def tell_errors(rows: list[tuple[str, str, CreditResult]]) -> list[str]:
     noisy = dict.fromkeys(name for name, _method, result in rows if is_noise(result))
     lines = [_("{net}: ΔF is small beside the credits themselves, which cancel. The error in per cent of ΔF says little "
                "then; look at the gap in logits.").format(net=name) for name in noisy]
-    if any(result.completeness_error.max() > MAX_ERROR for name, _method, result in rows if name not in noisy):
+    if any(max(result.completeness_error.max(), result.single_error.mean()) > MAX_ERROR
+           for name, _method, result in rows if name not in noisy):
         lines.append(_("An error above {limit} % is large: take more steps, or believe DeepLift first.").format(
             limit=f"{100 * MAX_ERROR:.0f}"))
     return lines

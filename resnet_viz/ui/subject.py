@@ -33,6 +33,8 @@ PRESETS: dict[str, tuple[Settings, int]] = {
     "conv56": (Settings(family="conv", shortcut="zero-pad", width=(8,), norm="batch", depth=56), 150),
 }
 POLL = 0.3  # seconds between two looks at a net that trains
+BATCH_KEPT = 0.9  # of BatchNorm's stored statistics at each step, torch's default
+BEGINNING = 0.05  # of them that is what they began as, and no longer matters
 AT, NETS = "at", "nets"  # widgets: the step, and whose nets
 
 
@@ -82,10 +84,11 @@ def take_nets(race: Race, step: int) -> None:
     st.session_state["subject"], st.session_state["subject.step"] = race.id, step
 
 
-def show_subject(first: str = "twins") -> Subject:
+def show_subject(first: str = "twins", recomputes: bool = False) -> Subject:
     """Choose the nets, in the sidebar. Stops the script, with a bar of progress, while they are being trained.
 
-    `first` is the preset where nothing else has been chosen.
+    `first` is the preset where nothing else has been chosen; `recomputes`: the page measures with BatchNorm's statistics
+    recomputed, or those of a batch, so that it does not matter how far the stored ones are.
     """
     race = open_subject(first)
     with st.sidebar:
@@ -112,6 +115,10 @@ def show_subject(first: str = "twins") -> Subject:
         st.stop()
     states = stand.results
     names = name_lanes(read_race(race.config), [state.lane.net.residual for state in states])
+    if not recomputes and BATCH_KEPT**step > BEGINNING and any(state.lane.net.norm == "batch" for state in states):
+        st.info(_("After {step} steps BatchNorm’s stored statistics are still {percent} % what they began as, mean 0 and "
+                  "variance 1: evaluated with them, these nets are not normalised. Take a later step.").format(
+            step=step, percent=round(100 * BATCH_KEPT**step)), icon=":material/info:")
     return Subject(race, step, states, names)
 
 

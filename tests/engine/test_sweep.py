@@ -57,7 +57,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 400) -> None:
 def finish_headless(race: RaceConfig) -> dict[str, float]:
     """What a run comes to, trained in this process in one slice."""
     state = training.make_state(race.lanes[0], race.dataset, race.seed)
-    return training.finish(training.advance(state, race.steps)[0])
+    return training.finish_run(training.advance(state, race.steps)[0])
 
 
 def assert_same(sweep: Sweep) -> None:

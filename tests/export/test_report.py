@@ -95,6 +95,11 @@ def test_what_was_done_by_hand_stands_in_its_order_and_no_further_than_the_run()
     assert rows == [("1", "zero-w block=0"), ("2", "swap block=1 other=2"), ("2", "scale block=1 alpha=0.5")]
 
 
+def test_the_statistics_are_named_where_there_are_any() -> None:
+    assert "stored statistics in these numbers" in report_on(RaceConfig(lanes=(Lane(replace(NET, norm="batch")),)))
+    assert "stored statistics" not in report_on(RaceConfig(lanes=(Lane(NET),)))
+
+
 def test_the_same_batches_are_claimed_only_where_they_are() -> None:
     lanes = [Lane(NET, TrainConfig(batch_size=size)) for size in (32, 64)]
     assert "steps of 32 examples each, the same batches" in report_on(RaceConfig(lanes=(lanes[0], lanes[0])))

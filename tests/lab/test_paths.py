@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from resnet_viz.lab import paths
 from resnet_viz.lab.datasets import load_data
-from resnet_viz.lab.experiments.training import advance, make_state
-from resnet_viz.lab.experiments.why import measure_each_path, measure_paths
+from resnet_viz.lab.experiments.training import advance, load_net, make_state
+from resnet_viz.lab.experiments.why import measure_each_path, measure_paths, measure_responses
 from resnet_viz.lab.nets import build_net
 from resnet_viz.records import DATASETS, Lane, NetConfig, TrainConfig
 
@@ -203,3 +203,34 @@ def test_training_moves_the_gradient_to_longer_paths(seed):
     (before, short), (after, long) = found
     assert before < 0.6 and after > 0.9
     assert long > short + 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_training_with_sgd_moves_the_gradient_of_32_layers_to_shorter_paths(seed):
+    """Claim: so it is not so in every net. Measured: the effective length 2.5 to 2.8 at step 0, 1.5 to 2.1 at step 100."""
+    state, found = make_state(Lane(NetConfig(depth=32, width=(48,)), TrainConfig(batch_size=64)), "digits", seed), []
+    for steps in (0, 100):
+        state, _ = advance(state, steps)
+        found.append(measure_paths(state, 4, 0, 4).effective_length)
+    assert found[1] < found[0] - 0.2
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("net", [NetConfig(depth=22, width=(32,), norm="batch"),
+                                 NetConfig("conv", "zero-pad", 14, (3,), "batch"),
+                                 NetConfig(depth=22, width=(32,), norm="batch", order="pre")], ids=str)
+def test_paths_at_step_0_are_those_of_normalised_nets(net, seed):
+    """Stored statistics are mean 0 and variance 1 there, and stay so. Measured of 22 layers: effective length 4.0 to 4.9,
+
+    and with the stored ones 1.4 to 1.8; the responses' mean is then that of γ, 1.
+    """
+    state = make_state(Lane(net), "digits", seed)
+    data = load_data("digits")
+    found = measure_paths(state, 4, 0, 4).effective_length
+    module = load_net(state)
+    assert all(torch.equal(buffer, torch.full_like(buffer, name.endswith("var")))
+               for name, buffer in module.named_buffers() if "running" in name)
+    stored = paths.measure_paths(module, data.test_x[:4], data.test_y[:4], 4, 0).effective_length
+    assert found > 1.5 * stored
+    assert measure_responses(state).mean() == pytest.approx(1, abs=0.3) or net.order == "pre"

@@ -218,7 +218,7 @@ def test_operated_restores_every_bit(name):
         try:
             with operated(module, operations):
                 if recompute:
-                    surgery.recompute_statistics(module, data)
+                    probes.recompute_statistics(module, data)
                 module(data.x[:8])  # in training mode: moves running statistics
                 if fails:
                     raise KeyError
@@ -424,7 +424,7 @@ def test_recomputed_statistics_are_those_of_the_training_part():
     module, data = build_net(NETS["batch"], DATA, 0), load_data("digits")
     norm = module.stem.norm
     norm.running_mean.fill_(9.0)
-    surgery.recompute_statistics(module.eval(), data)
+    probes.recompute_statistics(module.eval(), data)
     z = module.stem.layer(data.x.flatten(1))
     torch.testing.assert_close(norm.running_mean, z.mean(0), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(norm.running_var, z.var(0), rtol=1e-4, atol=1e-5)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import alembic.command
@@ -22,7 +23,7 @@ from resnet_viz.records import ConfigError, RaceConfig, UnknownFieldError
 from resnet_viz.store import runs as runs_module
 from resnet_viz.store.runs import MIGRATIONS, Store, StoreError, make_engine, migrate, read_url
 from resnet_viz.store.tables import metadata
-from resnet_viz.sweeps import RunResult, identify, make_run
+from resnet_viz.sweeps import RECOMPUTED, RunResult, identify, make_run, write_settings
 
 CURVES = {"points": {"step": [0.0, 1.0], "loss": [2.3, None]}, "gradient": [0.5, 1e-12], "ratio": None}
 
@@ -205,6 +206,7 @@ def test_a_database_of_any_age_is_brought_up_to_date_with_what_is_in_it(database
     with engine.begin() as connection:
         migrate(connection, revision)
     run = make_result()
+    run = run if revision < "0003" else replace(run, **dict.fromkeys(RECOMPUTED, 0.5))
     insert_as_of(engine, revision, run)
     engine.dispose()
     with Store(database) as store:
@@ -214,10 +216,11 @@ def test_a_database_of_any_age_is_brought_up_to_date_with_what_is_in_it(database
 
 
 def insert_as_of(engine: sa.Engine, revision: str, run: RunResult) -> None:
-    """A row as the code of a revision wrote it. Both revisions there have been have the same columns."""
-    assert revision in ("0001", "0002"), "say here how a row of this revision looked"
-    row = {name: value for name, value in take(run).items() if name != "race"} | {"config": run.to_row()}
-    row["config"] = {name: value for name, value in row["config"].items() if name not in row or name == "seed"}
+    """A row as the code of a revision wrote it. Before 0003 nobody measured with recomputed statistics."""
+    assert revision in ("0001", "0002", "0003"), "say here how a row of this revision looked"
+    later = RECOMPUTED if revision < "0003" else ()
+    row = {name: value for name, value in take(run).items() if name not in ("race", *later)}
+    row |= {"config": write_settings(run.race)}
     with engine.begin() as connection:
         connection.execute(sa.insert(metadata.tables["runs"]).values(row))
 

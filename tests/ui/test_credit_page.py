@@ -265,11 +265,13 @@ def test_the_whole_set_goes_class_by_class() -> None:
 
 def test_groups_are_joined_by_their_sizes() -> None:
     nan = np.full(2, np.nan)
-    parts = [CreditResult("deep-lift", 1, nan, np.array([1.0, 3.0]), 2.0, np.array([0.5, 0.5])),
-             CreditResult("deep-lift", 3, nan, np.array([5.0, 3.0]), 4.0, np.array([0.25, 0.25]))]
+    parts = [CreditResult("deep-lift", 1, nan, np.array([1.0, 3.0]), 2.0, np.array([0.5, 0.5]), np.array([0.5])),
+             CreditResult("deep-lift", 3, nan, np.array([5.0, 3.0]), 4.0, np.array([0.25, 0.25]),
+                          np.array([0.3, 0.9, 0.2]))]
     joined = join_credits(parts)
     assert joined.samples == 4 and joined.output_change == 3.5 and np.isnan(joined.shortcut).all()
     assert np.allclose(joined.branch, [4, 3]) and np.allclose(joined.completeness_error, [0.5 / 3.5, 0.5 / 3.5])
+    assert joined.single_error.tolist() == [0.5, 0.3, 0.9, 0.2]
     ablations = [AblationResult(np.array([1.0]), np.array([0.0])), AblationResult(np.array([2.0]), np.array([1.0]))]
     together = join_ablations(ablations, [1, 3])
     assert together.logit == pytest.approx(1.75) and together.accuracy == pytest.approx(0.75)

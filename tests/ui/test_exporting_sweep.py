@@ -15,7 +15,8 @@ from resnet_viz.store.export import write_csv, write_parquet
 from resnet_viz.sweeps import make_sweep
 from resnet_viz.text import use_language
 from resnet_viz.ui import exporting_sweep
-from resnet_viz.ui.outcomes import Outcomes, choose_roles, take_number
+from resnet_viz.ui.metrics import take_number
+from resnet_viz.ui.outcomes import Outcomes, choose_roles
 from tests.pages import run_page, wait_for
 
 CONFIG = make_sweep({"steps": 4, "width": (8,)}, {"depth": (4, 6), "shortcut": ("none", "identity"), "seed": (0, 1)})

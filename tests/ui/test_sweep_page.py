@@ -16,7 +16,8 @@ from resnet_viz.records import ConfigError
 from resnet_viz.store.runs import Store, StoreError
 from resnet_viz.sweeps import READY, RunResult, SweepConfig, make_sweep
 from resnet_viz.ui import grid
-from resnet_viz.ui.outcomes import MEASURES, Outcomes, choose_roles, describe_run, take_number
+from resnet_viz.ui.metrics import MEASURES, STATISTICS, take_number
+from resnet_viz.ui.outcomes import Outcomes, choose_roles, describe_run
 from resnet_viz.ui.views.sweep import write_large, write_time
 from tests.pages import run_page, wait_for
 
@@ -133,6 +134,40 @@ def test_the_words_follow_the_numbers() -> None:
     assert "no clear difference" in say({(8, "none"): 0.1, (56, "none"): 0.1005})
 
 
+def test_what_is_at_chance_or_hardly_differs_is_not_told_as_a_difference() -> None:
+    """2.3025 against 2.3024 in every seed: neither net has learned anything. Nor is 0.011 worse than 0.003."""
+    places = {(8, "none"): 2.3015, (56, "none"): 2.3035, (8, "identity"): 0.003, (56, "identity"): 0.011}
+    told = say(places)
+    assert "Plain net: 56 layers and 8 layers are both at chance" in told
+    assert "Residual net: 56 layers and 8 layers end alike" in told
+    assert "in every seed: " not in told
+    assert "higher training loss" in say(places | {(8, "none"): 2.0})
+    assert "higher training loss" in say(places | {(56, "identity"): 0.05})
+
+
+NORMED = make_sweep({"family": "conv", "norm": "batch", "steps": 10},
+                    {"depth": (8, 56), "shortcut": ("none", "zero-pad"), "seed": (0, 1)})
+
+
+def test_errors_say_which_statistics_they_are_measured_with() -> None:
+    """Both are offered, and where they differ most is told."""
+    runs = make_runs(NORMED, {(8, "none"): 0.1, (56, "none"): 2.1, (8, "zero-pad"): 0.1, (56, "zero-pad"): 0.1})
+    for run in runs:
+        loss, accuracy = run.result.train_loss, run.result.train_accuracy
+        loss, accuracy = (1.4, 0.52) if run.run.place[:2] == (56, "none") else (loss, accuracy)
+        run.result = replace(run.result, train_accuracy_recomputed=accuracy, train_loss_recomputed=loss)
+    stored, recomputed = (Outcomes(NORMED, runs, choose_roles(NORMED, statistics=kind)) for kind in STATISTICS)
+    assert stored.measure("train_error").title == "Training error, stored statistics"
+    assert recomputed.measure("train_error").title == "Training error, recomputed statistics"
+    assert stored.lines(None, "train_error")[0].runs[1][0].value == pytest.approx(70)
+    assert recomputed.lines(None, "train_error")[0].runs[1][0].value == pytest.approx(48)
+    told = "BatchNorm’s statistics matter most here: Plain net, 56 layers, training error 70.0 ± 0.0 % with the stored ones"
+    assert any(words.startswith(told) for words in stored.say())
+    assert "training error 48.0 ± 0.0 % against" in recomputed.say()[0]
+    without = Outcomes(DEPTHS, [], choose_roles(DEPTHS))
+    assert without.measure("train_error").title == "Training error" and without.statistics is None
+
+
 def test_chance_divergence_and_learning_are_told_apart() -> None:
     told = say({(8, "none"): 0.1, (20, "none"): 2.2, (56, "none"): 2.3, (20, "identity"): None})
     assert "At chance (training loss at least 95 % of ln C in every seed): Plain net (Depth: 20, 56)." in told
@@ -160,7 +195,8 @@ def test_roles_are_depth_across_and_the_shortcut_in_colour() -> None:
     turned = choose_roles(DEPTHS, x="shortcut", colour="depth")
     assert (turned.x, turned.colour) == ("shortcut", "depth")
     assert choose_roles(make_sweep({}, {"lr": (0.1, 0.2), "seed": (0,)})).colour is None
-    for wrong in ({"x": "width"}, {"colour": "seed"}, {"kind": "pie"}, {"measures": ("beauty",)}):
+    for wrong in ({"x": "width"}, {"colour": "seed"}, {"kind": "pie"}, {"measures": ("beauty",)},
+                  {"statistics": "fresh"}):
         with pytest.raises(ConfigError):
             choose_roles(DEPTHS, **wrong)
 
@@ -284,6 +320,21 @@ def test_charts_can_be_turned(engine: Hub) -> None:
     page.button_group(key="sweep.kind").set_value("map").run()
     page.button_group(key="sweep.measures").set_value(["test_loss"]).run()
     assert not page.exception and page.query_params["chart"] == "map" and page.query_params["show"] == "test_loss"
+
+
+def test_statistics_can_be_chosen_where_there_are_any(engine: Hub) -> None:
+    """Both are in the table; a link holds the choice; a net without BatchNorm has none."""
+    page = open_page(**SMALL | {"norm": "batch", "seeds": "1"})
+    sweep = start(engine, page)
+    wait_for(lambda: sweep.state == "done")
+    page.run()
+    assert {"Training error, stored statistics", "Training error, recomputed statistics"} <= set(page.dataframe[0].value)
+    page.button_group(key="sweep.statistics").set_value("recomputed").run()
+    assert not page.exception and page.query_params["statistics"] == "recomputed"
+    assert any("statistics recomputed on the whole training part" in words.value for words in page.caption)
+    page = open_page(**SMALL)
+    start(engine, page)
+    assert not any(group.key == "sweep.statistics" for group in page.button_group)
 
 
 def test_a_broken_database_is_told(engine: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

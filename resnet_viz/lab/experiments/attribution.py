@@ -26,6 +26,7 @@ from resnet_viz.records import (
     check_baseline,
     check_credit,
     check_map,
+    find_error,
     list_targets,
     read_samples,
 )
@@ -50,11 +51,11 @@ def measure_credit(state: State, method: str = "conductance", baseline: str | in
 def measure_split(module: nn.Module, cuts: list[credit.Cut], method: str, x: Tensor, base: Tensor, target: Tensor,
                   steps: int) -> CreditResult:
     """The mean credit of every cut's shortcut and branch at x (N, *shape), against a baseline of the same shape."""
-    shortcut, branch = credit.split_credit(module, cuts, method, x, base, target, steps).numpy()
-    change = (credit.read_logits(module, x, target) - credit.read_logits(module, base, target)).mean().item()
-    gap = np.abs(np.nan_to_num(shortcut) + branch - change)
-    error = np.divide(gap, abs(change), out=np.where(gap == 0, 0.0, np.inf), where=change != 0)
-    return CreditResult(method, len(x), shortcut, branch, change, error)
+    each = credit.split_credit(module, cuts, method, x, base, target, steps).numpy()
+    changes = (credit.read_logits(module, x, target) - credit.read_logits(module, base, target)).numpy()
+    (shortcut, branch), change = each.mean(2), changes.mean()
+    whole, single = (find_error(s, b, c) for s, b, c in ((shortcut, branch, change), (*each, changes)))
+    return CreditResult(method, len(x), shortcut, branch, float(change), whole, single.max(0))
 
 
 def _take_samples(samples: int | str | Source, dataset: str) -> tuple[Tensor, Tensor | None]:

@@ -69,7 +69,7 @@ def operate(state: State, operations: Iterable[Operation], recompute: bool) -> I
     """The state's net under operations; `recompute` re-estimates BatchNorm's running statistics after them."""
     with surgery.operated(load_net(state), operations) as module:
         if recompute:
-            surgery.recompute_statistics(module, load_data(state.dataset))
+            probes.recompute_statistics(module, load_data(state.dataset))
         yield module
 
 

@@ -97,6 +97,20 @@ def finish(state: State) -> dict[str, Any]:
     return probes.measure_whole(load_net(state), load_data(state.dataset))
 
 
+def finish_run(state: State) -> dict[str, Any]:
+    """What a sweep keeps of a run: `finish`, and the same with BatchNorm's statistics recomputed, in `…_recomputed`.
+
+    The stored ones lag behind the weights, and say another number where these move fast. Equal without BatchNorm.
+    """
+    stored, module = finish(state), load_net(state)
+    if state.lane.net.norm == "none":
+        again = stored
+    else:
+        with probes.recomputed(module, load_data(state.dataset)):
+            again = probes.measure_whole(module, load_data(state.dataset))
+    return stored | {f"{name}_recomputed": value for name, value in again.items()}
+
+
 def _is_finite(trainer: Trainer, row: Tensor, look: list[tuple]) -> bool:
     """Whether all is finite that a step measured and that its update would use."""
     held_out = [value for probe in look for value in probe[1:3]]

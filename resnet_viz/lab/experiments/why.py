@@ -1,4 +1,8 @@
-"""Why it works: the paths of a net, its gradients before any training, the responses of its layers."""
+"""Why it works: the paths of a net, its gradients before any training, the responses of its layers.
+
+Paths and responses are those of evaluation mode with BatchNorm's statistics recomputed on the training part: at step 0
+the stored ones are mean 0 and variance 1, which is no normalisation, and in the first steps they are still half that.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from resnet_viz.lab import paths, shattering
+from resnet_viz.lab import paths, probes, shattering
 from resnet_viz.lab.datasets import load_data
 from resnet_viz.lab.experiments.training import load_net, make_state, measure
 from resnet_viz.lab.train import set_up_process
@@ -14,16 +18,17 @@ from resnet_viz.records import Autocorrelation, Lane, NetConfig, PathsResult, Sl
 
 
 def measure_paths(state: State, samples_per_length: int = 20, seed: int = 0, count: int = 16) -> PathsResult:
-    """Gradient by length of path on the first `count` held-out examples, in evaluation mode."""
+    """Gradient by length of path on the first `count` held-out examples."""
     data = load_data(state.dataset)
-    module = load_net(state)
-    return paths.measure_paths(module, data.test_x[:count], data.test_y[:count], samples_per_length, seed)
+    with probes.recomputed(load_net(state), data) as module:
+        return paths.measure_paths(module, data.test_x[:count], data.test_y[:count], samples_per_length, seed)
 
 
 def measure_each_path(state: State, takes: np.ndarray, count: int = 16) -> tuple[np.ndarray, np.ndarray]:
     """Single paths, and how their sum becomes the gradient, on the same examples: see `paths.measure_each_path`."""
     data = load_data(state.dataset)
-    return paths.measure_each_path(load_net(state), data.test_x[:count], data.test_y[:count], takes)
+    with probes.recomputed(load_net(state), data) as module:
+        return paths.measure_each_path(module, data.test_x[:count], data.test_y[:count], takes)
 
 
 def measure_slopes(net: NetConfig, dataset: str = "digits", seeds: Sequence[int] = (0, 1, 2),
@@ -48,4 +53,6 @@ def measure_autocorrelation(depth: int, residual: bool, batch_norm: bool = True,
 
 def measure_responses(state: State) -> np.ndarray:
     """The standard deviation of each layer's output on the held-out part: (depth - 1,), input to output."""
-    return shattering.measure_responses(load_net(state), load_data(state.dataset).test_x)
+    data = load_data(state.dataset)
+    with probes.recomputed(load_net(state), data) as module:
+        return shattering.measure_responses(module, data.test_x)

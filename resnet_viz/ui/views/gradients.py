@@ -54,7 +54,7 @@ def show_page() -> None:
         st.error(sentence(error), icon=":material/link_off:")
     show_slopes()
     show_shattering()
-    subject = show_subject()
+    subject = show_subject(recomputes=True)
     shared = write_url(subject.write_query() | write_own(), subject.race)
     show_trained(subject)
     with st.container(horizontal=True):
@@ -283,8 +283,9 @@ def show_now(subject: Subject, frames: list[Frame]) -> None:
     show_chart(draw_now(subject.names, found), "now", join(*words), rows)
     for line in words:
         st.markdown(line)
-    st.caption(_("In training mode, on the batch that comes next. Compare step 0 with later ones. As the loss falls, all "
-                 "gradients become smaller; what matters is how the layers differ."))
+    st.caption(_("In training mode, on the batch that comes next. Compare step 0 with later ones. A gradient’s size "
+                 "does not simply follow the loss: in the first layers it often grows at first, and only where the loss is "
+                 "nearly 0 have all become small. What matters is how the layers differ."))
 
 
 def tell_now(name: str, gradient: np.ndarray, blocks: int) -> str:

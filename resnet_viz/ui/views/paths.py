@@ -32,7 +32,7 @@ def show_page() -> None:
     st.title(_("Paths"), anchor=False)
     st.markdown(_("At each block a signal takes the branch or the shortcut, so a residual net of n blocks is a bundle of "
                   "2ⁿ paths. A plain net is one. How long are they, and which of them carry gradient?"))
-    subject = show_subject(FIRST)
+    subject = show_subject(FIRST, recomputes=True)
     read_url(subject)
     fit_choices(subject)
     for error in st.session_state[PREFIX + "errors"]:  # until something else is chosen
@@ -235,7 +235,8 @@ def show_table(subject: Subject, results: list[PathsResult | None]) -> None:
     st.markdown(_("**Norms do not add up**: vectors partly cancel, so these are not parts of a whole."))
     st.caption(_("Effective length: the mean length, each length weighted by norm times number. Measured as Veit et al. "
                  "(2016) did: forwards the whole net, backwards one path at a time; at a[1], on 16 held-out examples, in "
-                 "evaluation mode. Every path passes the g behind each sum, with the whole net’s active units."))
+                 "evaluation mode, with BatchNorm’s statistics recomputed on the training part. Every path passes the g "
+                 "behind each sum, with the whole net’s active units."))
 
 
 def write_count(result: PathsResult) -> str:
@@ -316,6 +317,7 @@ def show_lesson() -> None:
                       "Veit et al. found 5 to 17 in a net of 54 blocks."))
         st.markdown(_("Compare step 0 with step 600 of the dense nets of 12 layers: before training the path along the "
                       "shortcuts alone is already about half of the gradient, after it next to nothing, and longer paths "
-                      "carry it."))
+                      "carry it. Other nets go the other way: with SGD, training moves the gradient of 32 layers to "
+                      "shorter paths."))
         st.markdown(_("**What not to conclude.** A small norm is not a path without use: training has shaped all of them "
                       "together, and path vectors can add up or cancel."))

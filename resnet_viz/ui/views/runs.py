@@ -21,7 +21,7 @@ from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.exporting import show_export_run
 from resnet_viz.ui.grid import name_value
-from resnet_viz.ui.outcomes import MEASURES, form_measure, label_measures, take_shown, write_measure
+from resnet_viz.ui.metrics import form_measure, label_measure, list_measures, take_shown, write_measure
 from resnet_viz.ui.session import go_to, show_branch, write_url
 from resnet_viz.ui.shelf import (
     KEY,
@@ -123,13 +123,13 @@ def show_table(runs: list[RunResult]) -> list[RunResult]:
     identities = [run.identity for run in runs]
     kept = read_selection(st.session_state.get(KEY + "selected", ""), runs)
     shown = hashlib.sha256(",".join(identities).encode()).hexdigest()[:12]
-    titles, measures = label_fields(), label_measures()
+    titles, measures = label_fields(), list_measures(run.race for run in runs)
     others = [name for name in list_columns(runs) if name not in FIRST]
-    rows = [write_cells(run, FIRST) | {measures[name]: take_shown(run, name) for name in MEASURES}
+    rows = [write_cells(run, FIRST) | {label_measure(*column): take_shown(run, *column) for column in measures}
             | {_("Diverged"): run.diverged} | write_cells(run, others)
             | {_("Seconds"): run.seconds, _("Finished"): run.finished[:19].replace("T", " "), _("Version"): run.code[:8]}
             for run in runs]
-    formats = {measures[name]: st.column_config.NumberColumn(format=form_measure(name)) for name in MEASURES}
+    formats = {label_measure(*column): st.column_config.NumberColumn(format=form_measure(column[0])) for column in measures}
     formats |= {_("Seconds"): st.column_config.NumberColumn(format="%.1f"),
                 titles["lr"]: st.column_config.NumberColumn(format="%g"),
                 titles["seed"]: st.column_config.NumberColumn(format="%d")}
@@ -251,13 +251,14 @@ def show_curves(name: str, title: str, runs: list[tuple[str, RunResult]]) -> Non
 
 def show_differences(runs: list[RunResult], names: list[str]) -> None:
     """A table: what differs, and what came out."""
-    titles, measures = label_fields(), label_measures()
+    titles = label_fields()
     lines = [" | ".join(["", *names]), " | ".join(["---"] * (len(names) + 1))]
     for setting in find_differences(runs):
         values = [name_value(setting, list_settings(run.race)[setting]) for run in runs]
         lines.append(" | ".join([titles[setting], *values]))
-    for measure in MEASURES:
-        lines.append(" | ".join([measures[measure], *(write_measure(run, measure) for run in runs)]))
+    for measure, statistics in list_measures(run.race for run in runs):
+        words = [write_measure(run, measure, statistics) for run in runs]
+        lines.append(" | ".join([label_measure(measure, statistics), *words]))
     if any(run.diverged for run in runs):
         lines.append(" | ".join([_("Diverged at step"), *(str(run.taken) if run.diverged else "–" for run in runs)]))
     st.markdown("\n".join(f"| {line} |" for line in lines))
