@@ -16,12 +16,12 @@ from typing import Any
 
 from babel.messages import mofile, pofile
 
-from resnet_viz.records import ConfigError
+from resnet_viz.records import ConfigError, Words
 
 LOCALE = Path(__file__).parents[1] / "assets" / "locale"
 LANGUAGES = {"en": "English", "zh_CN": "简体中文"}
 
-CHINESE = "[\u3001-\u303f\u4e00-\u9fff\uff01-\uff65]"  # its signs of punctuation too
+CHINESE = "[\u3001-\u303f\u4e00-\u9fff\uff01-\uff65“”]"  # its signs of punctuation too
 GAP = re.compile(f"(?<={CHINESE}) \0(?={CHINESE})|(?<={CHINESE})\0 (?={CHINESE})|\0")
 
 _language: ContextVar[str] = ContextVar("language", default="en")
@@ -82,6 +82,6 @@ def join(*sentences: str) -> str:
     return ("" if get_language().startswith("zh") else " ").join(sentences)
 
 
-def sentence(error: ConfigError) -> str:
-    """What is wrong, in the session's language."""
-    return error.sentence(_)
+def sentence(error: ConfigError, words: Words | None = None) -> str:
+    """What is wrong, in the session's language, and in the words of where it is read."""
+    return error.sentence(_, words)

@@ -24,8 +24,9 @@ from resnet_viz.ui import exporting
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.exporting import PARQUET, WIDTH, show_file, take_run
 from resnet_viz.ui.grid import describe_grid
-from resnet_viz.ui.outcomes import MEASURES, Outcomes, describe_run, label_measures, take_number
+from resnet_viz.ui.outcomes import MEASURES, Outcomes, describe_run, take_number
 from resnet_viz.ui.results import describe_trouble, find_roles
+from resnet_viz.ui.words import label_measures
 
 KEY = "sweep.export"
 

@@ -97,7 +97,7 @@ def read_part(name: str, text: str) -> object:
         return read_pixels(text)
     if name == "case":
         if text not in CASES:
-            raise ConfigError(name, text, N_("one of {allowed}"), allowed=", ".join(CASES))
+            raise ConfigError(name, text, N_("one of {allowed}"), allowed=tuple(CASES))
         return text
     if name == "raw":
         if text not in ("0", "1"):
@@ -125,7 +125,7 @@ def fit_opening(opening: Opening, states: list[State]) -> tuple[Opening, list[Co
     errors, dataset = [], states[0].dataset
     blocks = min(state.lane.net.blocks for state in states)
     if opening.block >= blocks:
-        errors.append(ConfigError("block", opening.block, N_("a block of this net: counted from 0, they are 0 to {high}"),
+        errors.append(ConfigError("block", opening.block, N_("a block of this net, from {low} to {high}"), low=0,
                                   high=blocks - 1))
         opening = replace(opening, block=0 if opening.raw else min(1, blocks - 1))
     try:

@@ -15,6 +15,7 @@ from resnet_viz.sweeps import Run, RunResult, SweepConfig
 from resnet_viz.text import _
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.grid import name_lines, name_value
+from resnet_viz.ui.words import label_measures
 
 MEASURES = ("train_error", "test_error", "train_loss", "test_loss")
 KINDS = ("lines", "map")
@@ -44,10 +45,10 @@ def choose_roles(config: SweepConfig, x: str | None = None, colour: str | None =
     names = [axis.name for axis in config.axes if axis.name != "seed"]
     for field, value, allowed in (("x", x, names), ("colour", colour, names), ("chart", kind, KINDS)):
         if value is not None and value not in allowed:
-            raise ConfigError(field, value, N_("one of {allowed}"), allowed=", ".join(allowed))
+            raise ConfigError(field, value, N_("one of {allowed}"), allowed=tuple(allowed))
     for value in measures:
         if value not in MEASURES:
-            raise ConfigError("show", value, N_("one of {allowed}"), allowed=", ".join(MEASURES))
+            raise ConfigError("show", value, N_("one of {allowed}"), allowed=tuple(MEASURES))
     along = x or min(names, key=lambda name: (name == colour, name != "depth", name not in NUMBERS))
     rest = sorted((name for name in names if name != along), key=lambda name: (name != "shortcut", name in NUMBERS))
     if colour in rest:
@@ -74,11 +75,6 @@ def take_shown(run: RunResult, measure: str) -> float | None:
     """A number that the table can write; the loss of a run that diverged may be none."""
     number = take_number(run, measure)
     return number if number is not None and abs(number) < MOST_SHOWN else None
-
-
-def label_measures() -> dict[str, str]:
-    return {"train_error": _("Training error"), "test_error": _("Held-out error"),
-            "train_loss": _("Training loss"), "test_loss": _("Held-out loss")}
 
 
 def read_spots(runs: Iterable[RunProgress], measure: str) -> tuple[Spot, ...]:

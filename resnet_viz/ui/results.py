@@ -11,7 +11,7 @@ from resnet_viz.engine.sweep import RunProgress, Sweep
 from resnet_viz.figures.sweep import draw_lines, draw_map
 from resnet_viz.records import ConfigError
 from resnet_viz.sweeps import SweepConfig
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.grid import name_value
@@ -22,9 +22,9 @@ from resnet_viz.ui.outcomes import (
     Roles,
     choose_roles,
     describe_run,
-    label_measures,
     take_shown,
 )
+from resnet_viz.ui.words import label_measures, sentence
 
 KEY = "sweep."
 MOST_NOTES = 12  # sentences about single runs

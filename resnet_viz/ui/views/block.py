@@ -19,7 +19,7 @@ from resnet_viz.figures.block import (
 )
 from resnet_viz.figures.equations import name_unit, write_equations
 from resnet_viz.records import DATASETS, BlockView, ConfigError, Edit, NetConfig
-from resnet_viz.text import _, sentence, use_language
+from resnet_viz.text import _, use_language
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.canvas import BLANK, show_canvas, take_drawing
 from resnet_viz.ui.charts import show_chart, show_csv
@@ -37,6 +37,7 @@ from resnet_viz.ui.opening import (
 )
 from resnet_viz.ui.session import show_branch, write_url
 from resnet_viz.ui.subject import AT, PRESETS, Subject, name_subject, prepare, show_subject, take_nets
+from resnet_viz.ui.words import sentence
 
 OPEN, DRAWN, ERRORS, RENEW = "block.opening", "block.drawn", "block.complaints", "block.renew"  # kept when the page is left
 KEY = "block."  # of widgets

@@ -15,13 +15,13 @@ from resnet_viz.records import ConfigError, RaceConfig
 from resnet_viz.store.export import write_csv, write_parquet
 from resnet_viz.store.runs import Store
 from resnet_viz.sweeps import SETTINGS, RunResult, hash_code, list_settings
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.exporting import show_export_run
 from resnet_viz.ui.grid import name_value
-from resnet_viz.ui.outcomes import MEASURES, label_measures, take_number, take_shown
+from resnet_viz.ui.outcomes import MEASURES, take_number, take_shown
 from resnet_viz.ui.session import go_to, show_branch, write_url
 from resnet_viz.ui.shelf import (
     KEY,
@@ -35,6 +35,7 @@ from resnet_viz.ui.shelf import (
     write_filters,
     write_selection,
 )
+from resnet_viz.ui.words import label_measures, sentence
 
 PAGE = "runs"
 LIMIT = 500  # rows on the page; what is exported has no limit
