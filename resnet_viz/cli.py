@@ -25,8 +25,10 @@ from resnet_viz.cli_options import (
     read_options,
     write_file,
 )
+from resnet_viz.cli_output import CLOSED, discard, prepare_streams, writing
 from resnet_viz.cli_sweep import run_sweep
 from resnet_viz.cli_why import check_why, is_brought, measure_brought, measure_why
+from resnet_viz.cli_words import sentence
 from resnet_viz.records import (
     DATASETS,
     N_,
@@ -43,30 +45,42 @@ from resnet_viz.records import (
     list_layers,
 )
 from resnet_viz.sweeps import NET_SETTINGS, list_settings, make_run
-from resnet_viz.text import choose_language, sentence, use_language
+from resnet_viz.text import choose_language, use_language
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code."""
     use_language(choose_language(next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), None)))
-    options = make_parser().parse_args(arguments)
+    prepare_streams()
     try:
-        runs = {"train": run_train, "operate": run_operate, "info": run_info, "architecture": run_architecture}
-        runs |= dict.fromkeys(("credit", "paths", "gradients", "landscape"), run_why)
-        runs["sweep"] = lambda options, _: run_sweep(options)
-        brought = is_brought(options)
-        if options.command == "export":
-            result = run_export(options)
-        else:
-            result = measure_brought(options) if brought else runs[options.command](options, read_options(options))
+        return run_command(arguments)
     except ConfigError as error:
         print(sentence(error), file=sys.stderr)
         return 2
-    if options.json:
-        print(json.dumps(result, allow_nan=False))
-    else:
-        show_result(result)
+    except BrokenPipeError:
+        discard(sys.stdout, sys.stderr)
+        return CLOSED
+
+
+def run_command(arguments: list[str] | None) -> int:
+    with writing():
+        options = make_parser().parse_args(arguments)
+    result = obtain_result(options)
+    with writing():
+        if options.json:
+            print(json.dumps(result, allow_nan=False))
+        else:
+            show_result(result)
     return 0
+
+
+def obtain_result(options: argparse.Namespace) -> dict[str, Any]:
+    if is_brought(options):
+        return measure_brought(options)
+    if options.command in ("export", "sweep"):
+        return (run_export if options.command == "export" else run_sweep)(options)
+    runs = {"train": run_train, "operate": run_operate, "info": run_info, "architecture": run_architecture}
+    return runs.get(options.command, run_why)(options, read_options(options))
 
 
 # ---------------------------------------------------------------------------------------------------- train

@@ -25,7 +25,7 @@ def run_export(options: argparse.Namespace) -> dict[str, Any]:
     """Write the file. Everything that could be wrong is told before anything is trained."""
     race = read_race(options)
     if options.what not in WHAT:
-        raise ConfigError("what", options.what or "", N_("one of {allowed}"), allowed=", ".join(WHAT))
+        raise ConfigError("what", options.what or "", N_("one of {allowed}"), allowed=tuple(WHAT))
     lane = read_lane(options.lane, len(race.lanes))
     path = read_output(options)
     content = make_content(options.what, race, lane, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,16 @@ PLURALS = {"families": "family", "batch-sizes": "batch_size"} | {
                  "momentum", "weight_decay", "decay", "seed")}
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose help says so where it cannot be written; argparse itself keeps silent."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        print(message, end="", file=file or sys.stderr)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser; it takes every value as text, for `records` to judge."""
-    parser = argparse.ArgumentParser("resnet_viz", description=_("Train plain and residual nets without the app."))
+    parser = Parser("resnet_viz", description=_("Train plain and residual nets without the app."))
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help=_("train one net and print what came out"), allow_abbrev=False)
     operate = commands.add_parser("operate", help=_("train one net, operate on a block, and print what it did"),
@@ -168,6 +176,8 @@ def write_file(option: str, path: str, content: bytes = b"", mode: str = "ab") -
     try:
         with open(path, mode) as file:
             file.write(content)
+    except BrokenPipeError:
+        raise  # nobody reads on
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(option, path, N_("a file that can be written ({reason})"), reason=reason) from None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from resnet_viz.cli_options import AXES, flatten_race, parse_options, read_json
+from resnet_viz.cli_words import sentence
 from resnet_viz.records import N_, ConfigError, parse_field
 from resnet_viz.sweeps import (
     METRICS,
@@ -22,7 +23,7 @@ from resnet_viz.sweeps import (
     read_grid,
     read_settings,
 )
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _
 
 if TYPE_CHECKING:
     from resnet_viz.engine.sweep import RunProgress, Sweep
@@ -35,7 +36,7 @@ def read_sweep(options: argparse.Namespace) -> SweepConfig:
     base, axes = {}, {}
     if options.ready is not None:
         if options.ready not in READY:
-            raise ConfigError("ready", options.ready, N_("one of {allowed}"), allowed=", ".join(READY))
+            raise ConfigError("ready", options.ready, N_("one of {allowed}"), allowed=tuple(READY))
         ready = READY[options.ready].config
         base, axes = dict(ready.base), {axis.name: axis.values for axis in ready.axes}
     if options.grid is not None:

@@ -92,7 +92,7 @@ def check_why(options: argparse.Namespace, race: RaceConfig) -> None:
         read_whole("grid", options.grid, 1, MAX_GRID)
         read_range(options.range)
         if options.statistics not in STATISTICS:
-            raise ConfigError("statistics", options.statistics, N_("one of {allowed}"), allowed=", ".join(STATISTICS))
+            raise ConfigError("statistics", options.statistics, N_("one of {allowed}"), allowed=tuple(STATISTICS))
     else:
         check_credit_options(options, race.data.classes)
         check_baseline(read_choice(options.baseline), race.data)
@@ -102,7 +102,7 @@ def check_why(options: argparse.Namespace, race: RaceConfig) -> None:
 def check_credit_options(options: argparse.Namespace, classes: int) -> None:
     read_whole("credit_steps", options.credit_steps, 1, MAX_CREDIT_STEPS)
     if options.method not in CREDIT_METHODS:
-        raise ConfigError("method", options.method, N_("one of {allowed}"), allowed=", ".join(CREDIT_METHODS))
+        raise ConfigError("method", options.method, N_("one of {allowed}"), allowed=tuple(CREDIT_METHODS))
     if options.target is not None:
         read_whole("target", options.target, 0, classes - 1)
 

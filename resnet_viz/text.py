@@ -16,13 +16,13 @@ from typing import Any
 
 from babel.messages import mofile, pofile
 
-from resnet_viz.records import ConfigError
+from resnet_viz.records import ConfigError, Words
 
 LOCALE = Path(__file__).parents[1] / "assets" / "locale"
 LANGUAGES = {"en": "English", "zh_CN": "简体中文"}
 
-CHINESE = "[\u3001-\u303f\u4e00-\u9fff\uff01-\uff65]"  # its signs of punctuation too
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+CHINESE = "[\u3001-\u303f\u4e00-\u9fff\uff01-\uff65“”]"  # its signs of punctuation too
 GAP = re.compile(f"(?<={CHINESE}) \0(?={CHINESE})|(?<={CHINESE})\0 (?={CHINESE})|\0")
 
 _language: ContextVar[str] = ContextVar("language", default="en")
@@ -103,6 +103,6 @@ def _raise_power(text: str) -> str:
     return f"{number}×10{str(int(power)).translate(SUPERSCRIPTS)}" if e else number
 
 
-def sentence(error: ConfigError) -> str:
-    """What is wrong, in the session's language."""
-    return error.sentence(_)
+def sentence(error: ConfigError, words: Words | None = None) -> str:
+    """What is wrong, in the session's language, and in the words of where it is read."""
+    return error.sentence(_, words)

@@ -103,7 +103,7 @@ def test_a_full_disk_is_one_sentence_and_exit_2(capsys, tmp_path: Path, option: 
     files = ["--save", str(tmp_path / "net"), f"--{option}", "/dev/full"]  # of two the last is taken
     assert main(["train", "--depth", "4", "--steps", "3", *files, "--json"]) == 2
     out, error = capsys.readouterr()
-    assert out == "" and error.splitlines()[-1].startswith(f"{option} cannot be “/dev/full”") and "Traceback" not in error
+    assert out == "" and error.splitlines()[-1].startswith(f"--{option} cannot be “/dev/full”") and "Traceback" not in error
     assert (tmp_path / "net").read_bytes() == b"old"
 
 
@@ -150,7 +150,7 @@ def test_bad_option_is_one_sentence_and_exit_2(capsys, option: str, value: str) 
     assert main(["train", f"--{option}", value, "--json"]) == 2
     out, error = capsys.readouterr()
     assert out == ""
-    assert error.startswith(option.replace("-", "_")) and error.count("\n") == 1 and len(error) < 600
+    assert error.startswith(f"--{option} cannot be") and error.count("\n") == 1 and len(error) < 600
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "3", '{"depth": NaN}', '{"depth": 1e400}', '{"depht": 3}',

@@ -43,3 +43,13 @@ def test_bad_input_gets_a_sentence(capsys: pytest.CaptureFixture, arguments: tup
     assert out == "" and error.count("\n") == 1 and "Traceback" not in error
     if arguments[1] == "resnet33":
         assert "resnet34" in error and "vgg19" in error and "cifar" in error
+
+
+def test_a_picture_may_be_as_small_as_the_net_can_take(capsys: pytest.CaptureFixture) -> None:
+    """The CIFAR family has limits of its own, not those of the ImageNet nets."""
+    assert main(["architecture", "--net", "cifar20", "--size", "28", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["input"] == [3, 28, 28]
+    assert main(["architecture", "--net", "cifar20", "--size", "1", "--json"]) == 0
+    for net in ("resnet34", "vgg19"):
+        assert main(["architecture", "--net", net, "--size", "28"]) == 2
+    assert "from 32 to 1024" in capsys.readouterr().err

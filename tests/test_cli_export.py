@@ -68,13 +68,13 @@ def test_weights_config_and_report(tmp_path, race_file) -> None:
 
 
 @pytest.mark.parametrize("options, field", [
-    (["--what", "picture"], "what"),
-    ([], "what"),
-    (["--what", "script", "--lane", "1"], "lane"),
-    (["--what", "script", "--lane", "x"], "lane"),
-    (["--what", "frames"], "output"),
-    (["--what", "script", "--depth", "7"], "depth"),
-    (["--what", "script", "--config", "/nowhere.json"], "config"),
+    (["--what", "picture"], "--what"),
+    ([], "--what"),
+    (["--what", "script", "--lane", "1"], "--lane"),
+    (["--what", "script", "--lane", "x"], "--lane"),
+    (["--what", "frames"], "--output"),
+    (["--what", "script", "--depth", "7"], "--depth"),
+    (["--what", "script", "--config", "/nowhere.json"], "--config"),
 ])
 def test_what_cannot_be_used_is_told(tmp_path, options, field, capsys) -> None:
     assert cli.main(["export", *options, "--output", str(tmp_path / "out")]) == 2
@@ -86,10 +86,10 @@ def test_a_file_that_cannot_be_written_and_settings_beside_several_nets(tmp_path
     assert cli.main(["export", "--what", "script", "--output", str(tmp_path / "no" / "out")]) == 2
     assert cli.main(["export", "--what", "script"]) == 2
     assert cli.main(["export", "--config", race_file, "--depth", "8", "--what", "script", "--output", "x"]) == 2
-    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["output", "output", "depth"]
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["--output", "--output", "--depth"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux’s")
 def test_a_full_disk_is_told(capsys) -> None:
     assert cli.main(["export", "--what", "script", "--output", "/dev/full"]) == 2
-    assert capsys.readouterr().err.startswith("output cannot be “/dev/full”")
+    assert capsys.readouterr().err.startswith("--output cannot be “/dev/full”")

@@ -125,7 +125,7 @@ def test_options_go_before_the_files_configuration(capsys, saved: str):
     """And what then does not fit is named with both shapes."""
     operation = ("--block", "0", "--operation", "zero-w")
     error = refuse(capsys, "operate", "--weights", saved, "--width", "32", *operation)
-    assert error.startswith("weights") and "stem.layer.weight" in error and "32×64" in error and "16×64" in error
+    assert error.startswith("--weights") and "stem.layer.weight" in error and "32×64" in error and "16×64" in error
     deeper = refuse(capsys, "operate", "--weights", saved, "--depth", "10", *operation)
     assert "blocks.3.layer1.weight" in deeper and "16×16" in deeper
     shallower = refuse(capsys, "operate", "--weights", saved, "--depth", "6", *operation)
@@ -140,7 +140,8 @@ def test_options_go_before_the_files_configuration(capsys, saved: str):
 def test_unreadable_weights_are_one_sentence(capsys, tmp_path: Path, content: bytes):
     path = tmp_path / "bad.safetensors"
     path.write_bytes(content)
-    assert refuse(capsys, "operate", "--weights", str(path), "--block", "0", "--operation", "zero-w").startswith("weights")
+    error = refuse(capsys, "operate", "--weights", str(path), "--block", "0", "--operation", "zero-w")
+    assert error.startswith("--weights")
 
 
 def test_nothing_is_unpickled(capsys, tmp_path: Path):
@@ -173,33 +174,33 @@ def test_other_kinds_of_numbers_are_refused(capsys, tmp_path: Path, saved: str):
 
 
 @pytest.mark.parametrize(("arguments", "word"), [
-    ((), "operation"), (("--operation", "zero-w"), "block"), (("--block", "0"), "operation"),
-    (("--operation", "amputate", "--block", "0"), "operation"), (("--operation", "zero-w", "--block", "3"), "block"),
-    (("--operation", "zero-w", "--block", "-1"), "block"), (("--operation", "zero-w", "--block", "1.5"), "block"),
-    (("--operation", "zero-w", "--block", "9" * 5000), "block"),
-    (("--operation", "scale", "--block", "0", "--alpha", "1.5"), "alpha"),
-    (("--operation", "scale", "--block", "0", "--alpha", "nan"), "alpha"),
-    (("--operation", "scale", "--block", "0", "--alpha-bias", "x"), "alpha_bias"),
-    (("--operation", "swap", "--block", "0"), "other"),
-    (("--operation", "zero-norm", "--block", "0"), "operation"),
-    (("--operation", "cut-shortcut", "--block", "0", "--no-skip"), "operation"),
-    (("--operation", "lesion", "--block", "0", "--recompute"), "recompute"),
-    (("--operation", "zero-w", "--block", "0", "--weights", "/nowhere.safetensors"), "weights"),
-    (("--operation", "zero-w", "--block", "0", "--weights", "/"), "weights"),
-    (("--operation", "zero-w", "--block", "0", "--weights", ""), "weights"),
-    (("--operation", "zero-w", "--block", "0", "--save", "/nowhere/net.safetensors"), "save"),
-    (("--operation", "zero-w", "--block", "0", "--lr", "x"), "lr"),
+    ((), "--operation"), (("--operation", "zero-w"), "--block"), (("--block", "0"), "--operation"),
+    (("--operation", "amputate", "--block", "0"), "--operation"), (("--operation", "zero-w", "--block", "3"), "--block"),
+    (("--operation", "zero-w", "--block", "-1"), "--block"), (("--operation", "zero-w", "--block", "1.5"), "--block"),
+    (("--operation", "zero-w", "--block", "9" * 5000), "--block"),
+    (("--operation", "scale", "--block", "0", "--alpha", "1.5"), "--alpha"),
+    (("--operation", "scale", "--block", "0", "--alpha", "nan"), "--alpha"),
+    (("--operation", "scale", "--block", "0", "--alpha", "1", "--alpha-bias", "x"), "--alpha-bias"),
+    (("--operation", "swap", "--block", "0"), "--other"),
+    (("--operation", "zero-norm", "--block", "0"), "--operation"),
+    (("--operation", "cut-shortcut", "--block", "0", "--no-skip"), "A plain net"),
+    (("--operation", "lesion", "--block", "0", "--recompute"), "--recompute"),
+    (("--operation", "zero-w", "--block", "0", "--weights", "/nowhere.safetensors"), "--weights"),
+    (("--operation", "zero-w", "--block", "0", "--weights", "/"), "--weights"),
+    (("--operation", "zero-w", "--block", "0", "--weights", ""), "--weights"),
+    (("--operation", "zero-w", "--block", "0", "--save", "/nowhere/net.safetensors"), "--save"),
+    (("--operation", "zero-w", "--block", "0", "--lr", "x"), "--lr"),
 ])
 def test_bad_option_is_one_sentence_and_exit_2(capsys, arguments: tuple[str, ...], word: str):
     """Before anything is trained: the default steps would take a while."""
-    assert refuse(capsys, "operate", *NET, *arguments).startswith(word)
+    assert word in refuse(capsys, "operate", *NET, *arguments)
 
 
 def test_nothing_is_written_where_nothing_is_trained(capsys, tmp_path: Path, saved: str):
     for option in ("frames", "save"):
         path = tmp_path / option
         assert refuse(capsys, "operate", "--weights", saved, "--block", "0", "--operation", "zero-w", f"--{option}",
-                      str(path)).startswith(option)
+                      str(path)).startswith(f"--{option}")
         assert not path.exists()
 
 

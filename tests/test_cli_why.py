@@ -134,7 +134,7 @@ def test_random_weights_are_told_and_people_can_read_it(capsys, files: dict[str,
     (["--net", "resnet18", "--picture", "a.png", "--depth", "20"], "depth"),
     (["--net", "resnet18", "--picture", "a.png", "--samples", "3"], "samples"),
     (["--net", "resnet18", "--picture", "a.png", "--target", "1000"], "target"),
-    (["--net", "resnet18", "--picture", "a.png", "--credit-steps", "0"], "credit_steps")])
+    (["--net", "resnet18", "--picture", "a.png", "--credit-steps", "0"], "--credit-steps")])
 def test_bad_picture_or_weights_are_one_sentence(capsys, files: dict[str, str], arguments: list[str], word: str) -> None:
     assert main(["credit", *(files.get(argument, argument) for argument in arguments), "--json"]) == 2
     captured = capsys.readouterr()

@@ -58,7 +58,8 @@ def trace_architecture(name: str, size: int | None = None, classes: int | None =
     net = read_architecture(name)
     usual = (224, 1000) if net is None else (32, 10)
     size, classes = usual[0] if size is None else size, usual[1] if classes is None else classes
-    for field, value, low, high in (("size", size, MIN_PICTURE, MAX_PICTURE), ("classes", classes, 1, MAX_CLASSES)):
+    smallest = MIN_PICTURE if net is None else 1  # a CIFAR net's strides halve a picture upwards, to 1 at least
+    for field, value, low, high in (("size", size, smallest, MAX_PICTURE), ("classes", classes, 1, MAX_CLASSES)):
         if not isinstance(value, int) or not low <= value <= high:
             raise ConfigError(field, value, N_("a whole number from {low} to {high}"), low=low, high=high)
     if net is not None:

@@ -75,7 +75,7 @@ def check_tensor(name: str, shape: tuple[int, ...], part: Any, path: str) -> Non
         raise ConfigError("weights", path, takes, name=name, expected=expected, found=found)
     if part.get_dtype() not in PRECISIONS:
         takes = N_("floating-point weights of one of {allowed}, but {name} is {found}")
-        raise ConfigError("weights", path, takes, allowed=", ".join(PRECISIONS), name=name, found=part.get_dtype())
+        raise ConfigError("weights", path, takes, allowed=tuple(PRECISIONS), name=name, found=part.get_dtype())
 
 
 def write_shape(shape: Sequence[int]) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_viz.records.errors import N_, ConfigError
+from resnet_viz.records.errors import N_, ConfigError, Option
 from resnet_viz.records.nets import Layer, NetConfig
 
 # torchvision's nets by torchvision's names, and their plain twins.
@@ -84,7 +84,8 @@ def read_architecture(name: Any) -> NetConfig | None:
     depth, dash, kind = name.removeprefix("cifar").partition("-") if isinstance(name, str) else ("", "", "")
     fits = str(name).startswith("cifar") and depth.isascii() and depth.isdigit() and len(depth) < 6
     if not fits or (dash and kind != "plain"):
-        takes = N_("one of {allowed}, or cifar and its depth, such as cifar20, cifar56-plain or cifar1202")
-        raise ConfigError("net", name, takes, allowed=", ".join(ARCHITECTURES))
+        takes = N_("one of {allowed}, or a net of the CIFAR family, such as {residual} or {plain}")
+        raise ConfigError("net", name, takes, allowed=ARCHITECTURES, residual=Option("net", "cifar20"),
+                          plain=Option("net", "cifar56-plain"))
     shortcut = "none" if kind else "zero-pad"
     return NetConfig("conv", shortcut, int(depth), (16,), "batch")

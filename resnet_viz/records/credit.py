@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from resnet_viz.records.data import DATASETS, DataShape, Source, check_source
-from resnet_viz.records.errors import N_, ConfigError, check_choice, check_whole
+from resnet_viz.records.errors import N_, ConfigError, RuleError, check_choice, check_whole
 from resnet_viz.records.nets import NetConfig
 from resnet_viz.records.reading import make_jsonable
 
@@ -113,8 +113,8 @@ def read_samples(samples: int | str | Source, dataset: str) -> Source | int | No
             return None
         if kind == "class" and label.isascii() and label.isdigit() and int(label[:9]) < data.classes:
             return int(label[:9])
-        raise ConfigError("samples", samples, N_("all, class: and a class from 0 to {high}, or the number of an example"),
-                          high=data.classes - 1)
+        raise ConfigError("samples", samples, N_("all, a class from {first} to {last}, or the number of an example"),
+                          first=0, last=data.classes - 1)
     if not isinstance(samples, Source):
         check_whole("samples", samples, 0, data.test - 1)
         return Source(samples)
@@ -127,7 +127,7 @@ def check_map(net: NetConfig, data: DataShape, method: str, window: int, stage: 
     check_whole("window", window, 1, max(data.shape))
     if method == "grad-cam":
         if net.family != "conv":
-            raise ConfigError("method", method, N_("grad-cam only in a convolutional net: a dense one keeps no places"))
+            raise RuleError("method", method, N_("Grad-CAM needs a convolutional net: a dense one keeps no places."))
         check_whole("stage", stage, 0, len(net.stage_widths) - 1)
 
 

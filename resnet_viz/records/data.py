@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from resnet_viz.records.errors import N_, ConfigError, check_whole
+from resnet_viz.records.errors import N_, ConfigError, Option, RuleError, check_whole
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def check_source(source: Source, dataset: str) -> None:
     if source.pixels is None:
         check_whole("index", source.index, 0, DATASETS[dataset].test - 1)
     elif dataset != "digits":
-        raise ConfigError("pixels", source.pixels, N_("no drawing but for the data set digits"))
+        raise RuleError("pixels", source.pixels, N_("Only of {digits} can an example be drawn."),
+                        digits=Option("dataset", "digits"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_TEXT = 60  # characters of a bad value that an error message repeats
 
@@ -15,11 +15,48 @@ def N_(message: str) -> str:
     return message
 
 
+class Option(NamedTuple):
+    """One choice of a setting, or one number such as a block's, where a sentence names it."""
+
+    field: str
+    value: str | int
+
+
+class Phrase(str):
+    """A part of a sentence that is translated before it is filled in."""
+
+    __slots__ = ()
+
+
+class Words:
+    """What a sentence calls settings and their choices: here by their ids. Each surface has the words of its own."""
+
+    def name_field(self, field: str) -> str:
+        return field
+
+    def name_key(self, field: str) -> str:
+        """A setting among those of a file or a link."""
+        return field
+
+    def name_option(self, field: str, value: str) -> str:
+        """A choice in a list of choices."""
+        return value
+
+    def point_at(self, option: Option) -> str:
+        """A choice in the middle of a sentence."""
+        return str(option.value)
+
+    def write_number(self, field: str, value: float) -> str:
+        """A number; blocks and the like count from 0 in records and links, which need not be so on screen."""
+        return str(value)
+
+
 class ConfigError(ValueError):
     """A value that cannot be used: `field`, `value`, and in words what the field takes.
 
     `takes` is an untranslated template and `params` what it is filled with, so that the sentence can be told in the
-    language of whoever reads it. `str(error)` is the English sentence.
+    language and in the words of whoever reads it: a tuple are choices of the field, an `Option` is one of any field.
+    `str(error)` is the English sentence, with ids.
     """
 
     TEMPLATE = N_("{field} cannot be {value}: it takes {takes}.")
@@ -28,12 +65,36 @@ class ConfigError(ValueError):
         self.field, self.value, self.takes, self.params = field, shorten(value), takes, params
         super().__init__(self.sentence())
 
-    def sentence(self, translate: Any = str) -> str:
-        takes = translate(self.takes).format(**self.params)
-        return translate(self.TEMPLATE).format(field=self.field, value=self.value, takes=takes)
+    def sentence(self, translate: Any = str, words: Words | None = None) -> str:
+        words = words or Words()
+        params = {name: self._fill(name, value, translate, words) for name, value in self.params.items()}
+        params |= {"field": words.name_field(self.field), "value": self._show_value(words)}
+        takes = translate(self.takes).format(**params)
+        return translate(self.TEMPLATE).format(takes=takes, **params)
+
+    def _fill(self, name: str, value: Any, translate: Any, words: Words) -> Any:
+        if isinstance(value, Option):
+            return words.point_at(value)
+        if isinstance(value, tuple):
+            return translate(", ").join(words.name_option(self.field, item) for item in value)
+        if name in ("low", "high"):
+            return words.write_number(self.field, value)
+        return translate(value) if isinstance(value, Phrase) else value
+
+    def _show_value(self, words: Words) -> str:
+        if re.fullmatch("“?-?[0-9]+”?", self.value):
+            return re.sub("-?[0-9]+", lambda number: words.write_number(self.field, int(number[0])), self.value)
+        quoted = re.fullmatch("“(.*)”", self.value)
+        return f"“{words.name_option(self.field, quoted[1])}”" if quoted else self.value
 
     def __reduce__(self) -> tuple:
         return _rebuild_error, (type(self), self.field, self.value, self.takes, self.params)
+
+
+class RuleError(ConfigError):
+    """Choices that rule each other out, none of them wrong by itself: `takes` is the whole sentence."""
+
+    TEMPLATE = "{takes}"
 
 
 class UnknownFieldError(ConfigError):
@@ -42,7 +103,11 @@ class UnknownFieldError(ConfigError):
     TEMPLATE = N_("{field} cannot be set: the settings are {takes}.")
 
     def __init__(self, field: str, value: Any, known: Iterable[str]) -> None:
-        super().__init__(shorten(field).strip("“”"), value, "{known}", known=", ".join(sorted(known)))
+        super().__init__(shorten(field).strip("“”"), value, "{known}", known=tuple(sorted(known)))
+
+    def sentence(self, translate: Any = str, words: Words | None = None) -> str:
+        known = translate(", ").join(map((words or Words()).name_key, self.params["known"]))
+        return translate(self.TEMPLATE).format(field=self.field, takes=known)
 
 
 def _rebuild_error(kind: type, field: str, value: Any, takes: str, params: dict) -> ConfigError:
@@ -67,7 +132,7 @@ def shorten(value: Any) -> str:
 
 def check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     if value not in allowed or not isinstance(value, str):
-        raise ConfigError(name, value, N_("one of {allowed}"), allowed=", ".join(allowed))
+        raise ConfigError(name, value, N_("one of {allowed}"), allowed=allowed)
 
 
 def check_whole(name: str, value: Any, low: int, high: int) -> None:

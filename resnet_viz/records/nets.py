@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from resnet_viz.records.data import DataShape
-from resnet_viz.records.errors import N_, ConfigError, check_choice, check_flag, check_whole
+from resnet_viz.records.errors import N_, ConfigError, Option, RuleError, check_choice, check_flag, check_whole
 
 FAMILIES = ("dense", "conv")
 SHORTCUTS = ("none", "identity", "zero-pad", "projection", "projection-all")
@@ -59,8 +59,8 @@ class NetConfig:
             return
         if isinstance(depth, int) and not isinstance(depth, bool):
             nearest = 2 + unit * round((min(max(depth, low), high) - 2) / unit)
-            takes = N_("{unit}n+2 layers with weights, from {low} to {high}; the nearest is {nearest}")
-            raise ConfigError("depth", depth, takes, unit=unit, low=low, high=high, nearest=nearest)
+            takes = N_("{field} cannot be {value}: it takes {unit}n+2 layers with weights; the nearest is {nearest}.")
+            raise RuleError("depth", depth, takes, unit=unit, nearest=nearest)
         raise ConfigError("depth", depth, N_("a whole number from {low} to {high}"), low=low, high=high)
 
     def _check_width(self) -> None:
@@ -79,12 +79,13 @@ class NetConfig:
     def _check_dimensions(self) -> None:
         widths = self.stage_widths
         if self.shortcut == "identity" and len(set(widths)) > 1:
-            takes = N_("identity only where a[l] and z[l+2] have equal dimensions, but the stages are {widths} wide: "
-                       "choose zero-pad or projection")
-            raise ConfigError("shortcut", self.shortcut, takes, widths=join_widths(widths))
+            takes = N_("The dimensions differ, so there can be no {identity}: choose {padding} or {projection}.")
+            raise RuleError("shortcut", self.shortcut, takes, identity=Option("shortcut", "identity"),
+                            padding=Option("shortcut", "zero-pad"), projection=Option("shortcut", "projection"))
         if self.shortcut == "zero-pad" and any(b < a for a, b in zip(widths, widths[1:], strict=False)):
-            takes = N_("zero-pad only where the width grows, but the stages are {widths} wide: choose projection")
-            raise ConfigError("shortcut", self.shortcut, takes, widths=join_widths(widths))
+            takes = N_("The width shrinks ({widths}), so {padding} cannot be: choose {projection}.")
+            raise RuleError("shortcut", self.shortcut, takes, widths=join_widths(widths),
+                            padding=Option("shortcut", "zero-pad"), projection=Option("shortcut", "projection"))
 
     @property
     def blocks(self) -> int:
@@ -110,7 +111,8 @@ class NetConfig:
     def check_data(self, data: DataShape) -> None:
         """Raise where this net cannot take the data."""
         if self.family == "conv" and not data.is_picture:
-            raise ConfigError("family", self.family, N_("dense where the data are points in a plane, not pictures"))
+            takes = N_("The data are points in a plane, not pictures: choose {dense}.")
+            raise RuleError("family", self.family, takes, dense=Option("family", "dense"))
 
 
 # What a family usually has, where nobody says otherwise. A convolutional net changes dimensions, and wants BatchNorm.
@@ -232,5 +234,6 @@ def check_view(net: NetConfig, data: DataShape, block: int, unit: int, raw: bool
     check_whole("unit", unit, 0, math.prod(output) - 1)
     check_flag("raw", raw)
     if raw and (net.family != "dense" or net.stage_widths[0] != data.features or block != 0):
-        takes = N_("true only for block 0 of a dense net that is as wide as its input, {features}: W[l+1] must fit x")
-        raise ConfigError("raw", raw, takes, features=data.features)
+        takes = N_("The raw input can only be fed to the first block of a dense net that is as wide as its input, "
+                   "{features}: W[l+1] must fit x.")
+        raise RuleError("raw", raw, takes, features=data.features)

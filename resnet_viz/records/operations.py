@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from resnet_viz.records.errors import N_, ConfigError, check_choice, check_number, check_whole
+from resnet_viz.records.errors import N_, ConfigError, Option, RuleError, check_choice, check_number, check_whole
 from resnet_viz.records.nets import MAX_DEPTH, NetConfig, plan_blocks
 
 OPERATIONS = ("zero-w", "zero-wb", "zero-norm", "lesion", "cut-shortcut", "scale", "scale-norm", "swap")
@@ -38,7 +38,7 @@ class Operation:
         if self.kind == "swap":
             check_whole("other", self.other, 0, (MAX_DEPTH - 2) // 2 - 1)
         elif self.other is not None:
-            raise ConfigError("other", self.other, N_("no value but for swap"))
+            raise RuleError("other", self.other, N_("Only {swap} takes another block."), swap=Option("operation", "swap"))
 
     @property
     def blocks(self) -> tuple[int, ...]:
@@ -50,22 +50,24 @@ def check_operation(operation: Operation, net: NetConfig) -> None:
     """Raise `ConfigError`, with the reason in words, where the operation does not apply to the net."""
     for name, k in zip(("block", "other"), operation.blocks, strict=False):
         if k >= net.blocks:
-            takes = N_("a block of this net: counted from 0, they are 0 to {high}")
-            raise ConfigError(name, k, takes, high=net.blocks - 1)
+            raise ConfigError(name, k, N_("a block of this net, from {low} to {high}"), low=0, high=net.blocks - 1)
     plans = plan_blocks(net)
     plan, kind = plans[operation.block], operation.kind
     if kind in ("zero-norm", "scale-norm") and net.norm == "none":
-        raise ConfigError("operation", kind, N_("{kind} only where there is BatchNorm; without it choose zero-wb or scale"),
-                          kind=kind)
+        takes = N_("There is no BatchNorm, so {kind} has nothing to do: choose {other}.")
+        other = Option("operation", {"zero-norm": "zero-wb", "scale-norm": "scale"}[kind])
+        raise RuleError("operation", kind, takes, kind=Option("operation", kind), other=other)
     if kind == "cut-shortcut" and not net.residual:
-        raise ConfigError("operation", kind, N_("cut-shortcut only where there is a shortcut, and a plain net has none"))
+        raise RuleError("operation", kind, N_("A plain net has no shortcut to cut."))
     if kind == "lesion" and not net.residual and not plan.keeps_shape:
-        takes = N_("lesion in a plain net only where a[l] and a[l+2] have equal dimensions, but block {block} changes them "
-                   "({inputs} → {outputs}): the net would be torn in two")
-        raise ConfigError("operation", kind, takes, block=operation.block, inputs=plan.inputs, outputs=plan.outputs)
+        takes = N_("Block {block} of this plain net changes dimensions ({inputs} → {outputs}): without it the net would be "
+                   "torn in two.")
+        raise RuleError("operation", kind, takes, block=Option("block", operation.block), inputs=plan.inputs,
+                        outputs=plan.outputs)
     if kind == "swap" and plan.shape != plans[operation.other].shape:
         takes = N_("a block of the same shape as block {block} ({inputs} → {outputs})")
-        raise ConfigError("other", operation.other, takes, block=operation.block, inputs=plan.inputs, outputs=plan.outputs)
+        raise ConfigError("other", operation.other, takes, block=Option("block", operation.block), inputs=plan.inputs,
+                          outputs=plan.outputs)
 
 
 def list_targets(kind: str, net: NetConfig) -> list[int]:

@@ -19,10 +19,11 @@ from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.credit import draw_brought, draw_credit, find_reach, is_noise, list_credits, list_maps
 from resnet_viz.records import N_, PRETRAINED, ConfigError, CreditResult, PictureCredit
-from resnet_viz.text import _, join, percent_sign, sentence, use_language
+from resnet_viz.text import _, join, percent_sign, use_language
 from resnet_viz.ui.charts import show_chart
-from resnet_viz.ui.crediting import KEY, NONE, PICTURE_STAGES, choose, get_asked, label_maps, label_methods
+from resnet_viz.ui.crediting import KEY, NONE, PICTURE_STAGES, choose, get_asked
 from resnet_viz.ui.progress import POLL, follow_job
+from resnet_viz.ui.words import label_maps, label_methods, sentence
 
 MAX_PICTURE, MAX_WEIGHTS = 10, 120  # MB
 MAX_KEPT = 6  # weight files that people have brought

@@ -19,8 +19,9 @@ from resnet_viz.records import (
     parse_field,
     read_architecture,
 )
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _
 from resnet_viz.ui.controls import label_options
+from resnet_viz.ui.words import sentence
 
 OWN = "own"
 CIFAR = tuple(f"cifar{depth}{end}" for end in ("", "-plain") for depth in (20, 32, 44, 56, 110, 1202))
@@ -47,7 +48,7 @@ def read_url(query: dict[str, str]) -> None:
         errors.append(error)
     look = query.get("look", names[-1])
     if look not in names:
-        errors.append(ConfigError("look", look, N_("one of {allowed}"), allowed=", ".join(names)))
+        errors.append(ConfigError("look", look, N_("one of {allowed}"), allowed=tuple(names)))
         look = names[-1]
     st.session_state.update({"architecture.nets": list(names), "architecture.own": own, "architecture.look": look,
                              "architecture.step": query.get("step"), "architecture.complaints": errors})
@@ -68,12 +69,12 @@ def read_own(query: dict[str, str]) -> NetConfig:
     """One's own net, within the sliders' bounds."""
     family = query.get("family", "conv")
     if family not in BOUNDS:
-        raise ConfigError("family", family, N_("one of {allowed}"), allowed=", ".join(BOUNDS))
+        raise ConfigError("family", family, N_("one of {allowed}"), allowed=tuple(BOUNDS))
     default = OWN_DEFAULT[family]
     depth, width = parse_field("depth", query.get("depth", str(default.depth))), query.get("width", str(default.width[0]))
     shortcut = query.get("shortcut", default.shortcut)
     if shortcut not in SHORTCUTS[family]:
-        raise ConfigError("shortcut", shortcut, N_("one of {allowed}"), allowed=", ".join(SHORTCUTS[family]))
+        raise ConfigError("shortcut", shortcut, N_("one of {allowed}"), allowed=tuple(SHORTCUTS[family]))
     net = NetConfig(family, shortcut, depth, (parse_whole(width),), default.norm)
     for name, value in (("depth", net.depth), ("width", net.width[0])):
         low, high, _step = BOUNDS[family][name]

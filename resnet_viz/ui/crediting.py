@@ -119,7 +119,7 @@ def offer_again(key: Hashable, name: str, calls: list[Call]) -> None:
 def _read_choice(*allowed: str) -> Callable[[str, str], str]:
     def read(name: str, text: str) -> str:
         if text not in allowed:
-            raise ConfigError(name, text, N_("one of {allowed}"), allowed=", ".join(allowed))
+            raise ConfigError(name, text, N_("one of {allowed}"), allowed=tuple(allowed))
         return text
     return read
 
@@ -141,7 +141,7 @@ def _read_baseline(name: str, text: str) -> str | int:
 def _read_samples(name: str, text: str) -> str:
     is_class = text.startswith("class:") and text.isascii() and text[6:].isdigit() and len(text) < 9
     if text not in (ONE, ALL) and not is_class:
-        raise ConfigError(name, text, N_("one, all, or class: and the number of a class"))
+        raise ConfigError(name, text, N_("one example, all, or a class"))
     return text
 
 
@@ -213,11 +213,3 @@ def join_ablations(parts: list[AblationResult], counts: list[int]) -> AblationRe
     shares = np.array(counts) / sum(counts)
     return AblationResult(*(sum(share * getattr(part, name) for share, part in zip(shares, parts, strict=True))
                             for name in ("logit", "accuracy")))
-
-
-def label_methods() -> dict[str, str]:
-    return {"conductance": _("Conductance"), "deep-lift": "DeepLift", "integrated-gradients": _("Integrated gradients")}
-
-
-def label_maps() -> dict[str, str]:
-    return {"integrated-gradients": _("Integrated gradients"), "occlusion": _("Occlusion"), "grad-cam": "Grad-CAM"}

@@ -126,7 +126,7 @@ def read_query(query: Mapping[str, str]) -> tuple[SweepConfig, list[ConfigError]
     """The grid of a URL, and what was wrong with it: what cannot be is left at its default."""
     first, errors = list_ready()[query["ready"] if query.get("ready") in READY else FIRST], []
     if "ready" in query and query["ready"] not in READY:
-        errors.append(ConfigError("ready", query["ready"], N_("one of {allowed}"), allowed=", ".join(READY)))
+        errors.append(ConfigError("ready", query["ready"], N_("one of {allowed}"), allowed=tuple(READY)))
     if "ready" in query or "vary" not in query:
         return first, errors
     names, axes, base = query["vary"].split(","), {}, {}

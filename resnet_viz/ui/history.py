@@ -92,5 +92,5 @@ def read_history(text: str) -> tuple[History, list[ConfigError]]:
 def read_done(text: str) -> Done:
     lane, mark, operation = text.rpartition("!")
     if mark and lane not in ("0", "1"):
-        raise ConfigError("operations", text, N_("0! or 1! before an operation on one net only"))
+        raise ConfigError("operations", text, N_("what this app’s own links say of operations"))
     return Done(read_operation(operation), int(lane) if mark else None)

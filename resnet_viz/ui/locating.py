@@ -16,7 +16,6 @@ from resnet_viz.ui.crediting import (
     STAGES,
     choose,
     get_asked,
-    label_maps,
     measure_soon,
     offer_again,
     on_widget,
@@ -24,6 +23,7 @@ from resnet_viz.ui.crediting import (
 )
 from resnet_viz.ui.progress import follow_job
 from resnet_viz.ui.subject import Subject
+from resnet_viz.ui.words import label_maps
 
 
 def show_map(subject: Subject, view: BlockView) -> None:

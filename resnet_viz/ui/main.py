@@ -9,7 +9,7 @@ import streamlit as st
 
 from resnet_viz.engine.hub import hub
 from resnet_viz.records import ConfigError
-from resnet_viz.text import LANGUAGES, _, choose_language, get_language, sentence, use_language
+from resnet_viz.text import LANGUAGES, _, choose_language, get_language, use_language
 from resnet_viz.ui.session import start_session, translate_choices
 from resnet_viz.ui.views import (
     architecture,
@@ -25,6 +25,7 @@ from resnet_viz.ui.views import (
     runs,
     sweep,
 )
+from resnet_viz.ui.words import sentence
 
 logger = logging.getLogger(__name__)
 ASSETS = Path(__file__).parents[2] / "assets"

@@ -10,6 +10,7 @@ from resnet_viz.figures.sweep import Spot
 from resnet_viz.records import RaceConfig
 from resnet_viz.sweeps import RunResult
 from resnet_viz.text import _, percent_sign, write_number
+from resnet_viz.ui.words import label_measures
 
 MEASURES = ("train_error", "test_error", "train_loss", "test_loss")
 STATISTICS = ("stored", "recomputed")  # of BatchNorm, that a number is measured with
@@ -49,8 +50,7 @@ def form_measure(measure: str) -> str:
 
 def label_measure(measure: str, statistics: str | None = None) -> str:
     """What a number is called, and with which statistics it is measured, where that makes a difference."""
-    name = {"train_error": _("Training error"), "test_error": _("Held-out error"),
-            "train_loss": _("Training loss"), "test_loss": _("Held-out loss")}[measure]
+    name = label_measures()[measure]
     words = {"stored": _("{measure}, stored statistics"), "recomputed": _("{measure}, recomputed statistics")}
     return name if statistics is None else words[statistics].format(measure=name)
 

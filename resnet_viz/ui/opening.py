@@ -97,7 +97,7 @@ def read_part(name: str, text: str) -> object:
         return read_pixels(text)
     if name == "case":
         if text not in CASES:
-            raise ConfigError(name, text, N_("one of {allowed}"), allowed=", ".join(CASES))
+            raise ConfigError(name, text, N_("one of {allowed}"), allowed=tuple(CASES))
         return text
     if name == "raw":
         if text not in ("0", "1"):
@@ -125,7 +125,7 @@ def fit_opening(opening: Opening, states: list[State]) -> tuple[Opening, list[Co
     errors, dataset = [], states[0].dataset
     blocks = min(state.lane.net.blocks for state in states)
     if opening.block >= blocks:
-        errors.append(ConfigError("block", opening.block, N_("a block of this net: counted from 0, they are 0 to {high}"),
+        errors.append(ConfigError("block", opening.block, N_("a block of this net, from {low} to {high}"), low=0,
                                   high=blocks - 1))
         opening = replace(opening, block=0 if opening.raw else min(1, blocks - 1))
     try:
@@ -152,19 +152,6 @@ def can_be_raw(states: list[State]) -> bool:
     except ConfigError:
         return False
     return True
-
-
-def label_cases() -> dict[str, str]:
-    return {
-        "free": _("Free choice"),
-        "lesson": _("… W and b are 0? (the lesson)"),
-        "bias": _("… W is 0, but b is kept?"),
-        "tanh": _("… g is tanh?"),
-        "raw": _("… the block is fed the raw input?"),
-        "batch": _("… BatchNorm stands behind W?"),
-        "projection": _("… the shortcut is a projection W_s?"),
-        "gradient": _("… training goes on from W = b = 0?"),
-    }
 
 
 def explain_cases() -> dict[str, str]:

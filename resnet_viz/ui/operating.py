@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import streamlit as st
 
 from resnet_viz.records import N_, ConfigError, Operation, list_targets
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _
 from resnet_viz.ui.history import Done, History, get_history, set_history
 from resnet_viz.ui.subject import Subject
+from resnet_viz.ui.words import label_operations, sentence
 
 PILLS = 40  # blocks; of more a list to search in is handier
 SIMPLE = ("zero-w", "zero-wb", "zero-norm", "lesion", "cut-shortcut")
@@ -17,12 +18,6 @@ ICONS = {"zero-w": "exposure_zero", "zero-wb": "exposure_zero", "zero-norm": "ex
          "cut-shortcut": "link_off"}
 BOTH = -1  # lanes
 STATISTICS = ("stale", "recomputed")  # BatchNorm's running ones
-
-
-def label_operations() -> dict[str, str]:
-    return {"zero-w": _("Zero W"), "zero-wb": _("Zero W and b"), "zero-norm": _("Zero γ and β"),
-            "lesion": _("Drop the branch"), "cut-shortcut": _("Cut the shortcut"), "scale": _("Scale W and b"),
-            "scale-norm": _("Scale γ and β"), "swap": _("Swap")}
 
 
 def explain_operations() -> dict[str, str]:
@@ -76,7 +71,7 @@ def read_statistics(query: Mapping[str, str]) -> list[ConfigError]:
     """Whether a URL wants BatchNorm's statistics recomputed; what is wrong with it."""
     value = query.get("statistics", "stale")
     if value not in STATISTICS:
-        return [ConfigError("statistics", value, N_("one of {allowed}"), allowed=", ".join(STATISTICS))]
+        return [ConfigError("statistics", value, N_("one of {allowed}"), allowed=tuple(STATISTICS))]
     st.session_state["operations.statistics"] = value
     return []
 

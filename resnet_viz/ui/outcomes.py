@@ -49,10 +49,10 @@ def choose_roles(config: SweepConfig, x: str | None = None, colour: str | None =
     for field, value, allowed in (("x", x, names), ("colour", colour, names), ("chart", kind, KINDS),
                                   ("statistics", statistics, STATISTICS)):
         if value is not None and value not in allowed:
-            raise ConfigError(field, value, N_("one of {allowed}"), allowed=", ".join(allowed))
+            raise ConfigError(field, value, N_("one of {allowed}"), allowed=tuple(allowed))
     for value in measures:
         if value not in MEASURES:
-            raise ConfigError("show", value, N_("one of {allowed}"), allowed=", ".join(MEASURES))
+            raise ConfigError("show", value, N_("one of {allowed}"), allowed=tuple(MEASURES))
     along = x or min(names, key=lambda name: (name == colour, name != "depth", name not in NUMBERS))
     rest = sorted((name for name in names if name != along), key=lambda name: (name != "shortcut", name in NUMBERS))
     if colour in rest:

@@ -9,7 +9,8 @@ import streamlit as st
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.records import ConfigError
-from resnet_viz.text import _, sentence, use_language
+from resnet_viz.text import _, use_language
+from resnet_viz.ui.words import sentence
 
 POLL = 0.3  # seconds between two looks
 PATIENCE = 0.5  # seconds that the drawing of a page waits for numbers; then a bar stands in their place

@@ -110,7 +110,7 @@ def read_dimensions_query(query: Mapping[str, str]) -> tuple[Settings, list[Conf
     """The settings of a URL that make such a race, and what was wrong with it. `shortcut` is the lanes' to set."""
     family, errors = query.get("family", "dense"), []
     if family not in DIMENSION_BASES:
-        errors.append(ConfigError("family", family, N_("one of {allowed}"), allowed=", ".join(DIMENSION_BASES)))
+        errors.append(ConfigError("family", family, N_("one of {allowed}"), allowed=tuple(DIMENSION_BASES)))
         family = "dense"
     base = DIMENSION_BASES[family]
     own = {name: query[name] for name in DIMENSION_FIELDS if name in query and name not in ("family", "shortcut")}
@@ -166,7 +166,7 @@ def check_size(name: str, value: Any) -> None:
             raise ConfigError(name, value, N_("true or false"))
     elif name == "way":
         if value not in LEARNED:
-            raise ConfigError(name, value, N_("one of {allowed}"), allowed=", ".join(LEARNED))
+            raise ConfigError(name, value, N_("one of {allowed}"), allowed=tuple(LEARNED))
     elif value is not None or name != "block":
         low, high = SIZE_BOUNDS[name]
         if type(value) is not int or not low <= value <= high:

@@ -11,12 +11,13 @@ from resnet_viz.engine.sweep import RunProgress, Sweep
 from resnet_viz.figures.sweep import draw_lines, draw_map
 from resnet_viz.records import ConfigError
 from resnet_viz.sweeps import SweepConfig
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.grid import name_value
 from resnet_viz.ui.metrics import MEASURES, STATISTICS, form_measure, label_measure, list_measures, take_shown, uses_norm
 from resnet_viz.ui.outcomes import KINDS, Outcomes, Roles, choose_roles, describe_run
+from resnet_viz.ui.words import sentence
 
 KEY = "sweep."
 MOST_NOTES = 12  # sentences about single runs

@@ -12,9 +12,10 @@ import streamlit as st
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.race import Race
 from resnet_viz.records import LIVE_FIELDS, ConfigError, Lane, RaceConfig
-from resnet_viz.text import _, choose_language, sentence, use_language
+from resnet_viz.text import _, choose_language, use_language
 from resnet_viz.ui.controls import read_widgets, write_widgets
 from resnet_viz.ui.settings import read_query, read_race
+from resnet_viz.ui.words import sentence
 
 PAGE = "race"
 SETTLE_SECONDS = 0.5  # that a button waits for what is in flight; the board tells the page when that takes longer

@@ -168,7 +168,7 @@ def read_value(name: str, text: str) -> Any:
         return tuple(part == "1" for part in text.split(","))
     if name == "compare":
         if text not in COMPARABLE:
-            raise ConfigError(name, text, N_("one of {allowed}"), allowed=", ".join(COMPARABLE))
+            raise ConfigError(name, text, N_("one of {allowed}"), allowed=tuple(COMPARABLE))
         return text
     value = parse_field(name, text)
     check_value(name, value)
@@ -194,14 +194,13 @@ def check_value(name: str, value: Any) -> None:
 def read_change(text: str) -> Change:
     """A live change from "step.lane.name.value"."""
     parts = text.split(".", 3)
-    takes = N_("live changes such as {example}: step, lane, setting, value")
     try:
         step, lane, name, value = parts
         return Change(int(step), int(lane), name, value == "1" if name == "skip" else float(value))
     except ConfigError:
         raise
     except ValueError:
-        raise ConfigError("changes", text, takes, example="120.1.skip.0") from None
+        raise ConfigError("changes", text, N_("what this app’s own links say of live changes")) from None
 
 
 
@@ -226,8 +225,7 @@ def read_operation(text: str) -> Operation:
     except ConfigError:
         raise
     except ValueError:
-        takes = N_("operations such as {example}: what, and on which block, counted from 0")
-        raise ConfigError("operations", text, takes, example="zero-wb:4") from None
+        raise ConfigError("operations", text, N_("what this app’s own links say of operations")) from None
 
 
 def read_edit(text: str) -> Edit:
@@ -238,5 +236,4 @@ def read_edit(text: str) -> Edit:
     except ConfigError:
         raise
     except ValueError:
-        takes = N_("operations in a run such as {example}: step, lane, what, and on which block")
-        raise ConfigError("edits", text, takes, example="300:1:zero-wb:4") from None
+        raise ConfigError("edits", text, N_("what this app’s own links say of operations")) from None

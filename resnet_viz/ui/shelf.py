@@ -42,7 +42,7 @@ def read_filter(name: str, text: str) -> Any:
     """The values that one filter lets through. Raises `ConfigError`."""
     if name == "diverged":
         if text not in ("0", "1"):
-            raise ConfigError(name, text, N_("one of {allowed}"), allowed="0, 1")
+            raise ConfigError(name, text, N_("one of {allowed}"), allowed=("0", "1"))
         return text == "1"
     if name == "code":
         if not HASH.fullmatch(text):

@@ -31,7 +31,6 @@ from resnet_viz.ui.crediting import (
     get_asked,
     join_ablations,
     join_credits,
-    label_methods,
     list_samples,
     measure_soon,
     offer_again,
@@ -40,6 +39,7 @@ from resnet_viz.ui.crediting import (
 )
 from resnet_viz.ui.progress import follow_job
 from resnet_viz.ui.subject import Subject
+from resnet_viz.ui.words import label_methods
 
 MEASURED = ("ablation", *CREDIT_METHODS)  # in this order
 MAX_ERROR = 0.05  # of completeness: above it a reader is told

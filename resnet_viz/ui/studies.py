@@ -21,11 +21,11 @@ from resnet_viz.records import (
     list_targets,
     parse_field,
 )
-from resnet_viz.text import _, join, percent_sign, sentence
+from resnet_viz.text import _, join, percent_sign
 from resnet_viz.ui.charts import show_chart
-from resnet_viz.ui.operating import label_operations
 from resnet_viz.ui.progress import ask, follow_job
 from resnet_viz.ui.subject import Subject
+from resnet_viz.ui.words import label_operations, sentence
 
 KINDS = ("lesion", "zero-wb", "zero-w", "zero-norm", "cut-shortcut")
 PARTS = ("test_accuracy", "train_accuracy")
@@ -41,7 +41,7 @@ def read_studies(query: Mapping[str, str]) -> list[ConfigError]:
         if query.get(name, DEFAULTS[name]) in allowed:
             st.session_state[PREFIX + name] = query.get(name, DEFAULTS[name])
         else:
-            errors.append(ConfigError(name, query[name], N_("one of {allowed}"), allowed=", ".join(allowed)))
+            errors.append(ConfigError(name, query[name], N_("one of {allowed}"), allowed=tuple(allowed)))
     for name, (low, high) in BOUNDS.items():
         value = parse_field("steps", query.get(name, str(DEFAULTS[name])))
         if isinstance(value, int) and low <= value <= high:

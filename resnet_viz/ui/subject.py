@@ -15,11 +15,12 @@ from resnet_viz.engine.hub import hub
 from resnet_viz.engine.race import Race
 from resnet_viz.engine.stand import Stand
 from resnet_viz.records import ConfigError, NetConfig, RaceConfig, State, parse_field
-from resnet_viz.text import _, sentence, use_language
+from resnet_viz.text import _, use_language
 from resnet_viz.ui import progress
 from resnet_viz.ui.controls import label_options, name_lanes
 from resnet_viz.ui.session import PAGE
 from resnet_viz.ui.settings import Settings, read_query, read_race, write_query, write_value
+from resnet_viz.ui.words import sentence
 
 TWINS = Settings(depth=16, optimizer="adamw", lr=0.002)  # both nets learn: what surgery breaks was not broken before
 PRESETS: dict[str, tuple[Settings, int]] = {

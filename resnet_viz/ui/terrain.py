@@ -48,11 +48,11 @@ def read_choice(name: str, text: str) -> str | int:
     """One parameter. Raises `ConfigError`."""
     if name in SETS:
         if text not in SETS[name]:
-            raise ConfigError(name, text, N_("one of {allowed}"), allowed=", ".join(SETS[name]))
+            raise ConfigError(PREFIX + name, text, N_("one of {allowed}"), allowed=tuple(SETS[name]))
         return text
     value, (low, high) = parse_field("steps", text), SEEDS
     if not isinstance(value, int) or not low <= value <= high:
-        raise ConfigError(name, text, N_("a whole number from {low} to {high}"), low=low, high=high)
+        raise ConfigError(PREFIX + name, text, N_("a whole number from {low} to {high}"), low=low, high=high)
     return value
 
 

@@ -13,8 +13,9 @@ from resnet_viz.engine.hub import Hub
 from resnet_viz.records import ConfigError, NetConfig, Operation
 from resnet_viz.ui import exporting
 from resnet_viz.ui.canvas import BLANK, read_pixels, write_pixels
-from resnet_viz.ui.opening import CASES, Opening, explain_cases, label_cases, read_opening, write_opening
+from resnet_viz.ui.opening import CASES, Opening, explain_cases, read_opening, write_opening
 from resnet_viz.ui.views import block
+from resnet_viz.ui.words import label_cases
 from tests.pages import can_be_taken_home, run_page
 
 IDENTITY = "The block is the identity"

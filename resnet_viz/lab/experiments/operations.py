@@ -37,7 +37,7 @@ def edit_state(state: State, operations: Iterable[Operation]) -> State:
     for operation in operations:
         if operation.kind not in WEIGHT_OPERATIONS:
             raise ConfigError("operation", operation.kind, N_("one of {allowed}: a change of weights, to train on from"),
-                              allowed=", ".join(WEIGHT_OPERATIONS))
+                              allowed=tuple(WEIGHT_OPERATIONS))
 
     def edit(flat: np.ndarray) -> State:
         trainer = load_trainer(dataclasses.replace(state, weights=flat))

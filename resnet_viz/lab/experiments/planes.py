@@ -26,7 +26,7 @@ def _prepare_landscape(state: State, directions: np.ndarray | int, split: str,
                        statistics: str) -> tuple[Net, np.ndarray, Tensor, Tensor]:
     for name, value, allowed in (("split", split, SPLITS), ("statistics", statistics, STATISTICS)):
         if value not in allowed:
-            raise ConfigError(name, value, N_("one of {allowed}"), allowed=", ".join(allowed))
+            raise ConfigError(name, value, N_("one of {allowed}"), allowed=tuple(allowed))
     module, data = load_net(state), load_data(state.dataset)
     plane = landscape.make_directions(module, directions) if isinstance(directions, int) else directions
     return module, plane, *((data.x, data.y) if split == "train" else (data.test_x, data.test_y))

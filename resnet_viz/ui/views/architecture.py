@@ -9,12 +9,13 @@ from resnet_viz.figures.architecture import COLUMN, MANY, draw_architectures, la
 from resnet_viz.figures.layers import count_parts, label_columns, list_rows, write_count, write_page, write_totals
 from resnet_viz.figures.passing import draw_pass, label_steps
 from resnet_viz.records import Architecture, ConfigError, Examples, NetConfig
-from resnet_viz.text import _, call_in, get_language, sentence, use_language
+from resnet_viz.text import _, call_in, get_language, use_language
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import write_csv
 from resnet_viz.ui.choosing import DATA, MOST, OWN, read_step, read_url, show_choice, show_own, write_query
 from resnet_viz.ui.progress import Question, ask, ask_examples
 from resnet_viz.ui.session import write_url
+from resnet_viz.ui.words import sentence
 
 INK = {"light": "#1B2430", "dark": "#E6EBF0"}  # the theme's textColor
 # He et al. 2015 (1512.03385): multiply-adds of table 1 and fig. 3, parameters of table 6.

@@ -18,7 +18,7 @@ from resnet_viz.figures.block import (
 )
 from resnet_viz.figures.equations import name_unit, write_equations
 from resnet_viz.records import DATASETS, BlockView, ConfigError, Edit, NetConfig
-from resnet_viz.text import _, percent_sign, sentence, use_language, write_number
+from resnet_viz.text import _, percent_sign, use_language, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.canvas import BLANK, show_canvas, show_fed, take_drawing
 from resnet_viz.ui.charts import show_chart, show_csv
@@ -29,7 +29,6 @@ from resnet_viz.ui.opening import (
     can_be_raw,
     explain_cases,
     fit_opening,
-    label_cases,
     read_opening,
     take_case,
     write_opening,
@@ -37,6 +36,7 @@ from resnet_viz.ui.opening import (
 from resnet_viz.ui.progress import Question, ask
 from resnet_viz.ui.session import show_branch, write_url
 from resnet_viz.ui.subject import AT, PRESETS, Subject, name_subject, prepare, show_subject, take_nets
+from resnet_viz.ui.words import label_cases, sentence
 
 OPEN, DRAWN, ERRORS, RENEW = "block.opening", "block.drawn", "block.complaints", "block.renew"  # kept when the page is left
 KEY = "block."  # of widgets

@@ -6,7 +6,7 @@ import streamlit as st
 
 from resnet_viz.engine.jobs import Call
 from resnet_viz.records import DATASETS, BlockView, ConfigError
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.brought import show_brought
 from resnet_viz.ui.canvas import BLANK, show_canvas, show_fed, take_drawing
@@ -32,6 +32,7 @@ from resnet_viz.ui.progress import follow_job
 from resnet_viz.ui.session import write_url
 from resnet_viz.ui.splitting import show_blocks
 from resnet_viz.ui.subject import Subject, show_subject
+from resnet_viz.ui.words import sentence
 
 DRAWN = "credit.drawn"  # the last drawing, kept while a held-out example is looked at
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from resnet_viz.records import N_, ConfigError, RaceConfig
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.controls import read_widgets, show_groups, write_widgets
@@ -21,6 +21,7 @@ from resnet_viz.ui.questions import (
 from resnet_viz.ui.removal import show_removal
 from resnet_viz.ui.session import follow_config, must_write_widgets, open_race, write_url
 from resnet_viz.ui.settings import read_query, write_query, write_value
+from resnet_viz.ui.words import sentence
 
 PAGE = "decay"
 CHARTS = ("weight_norm", "held_out", "branch_ratio", "direction")
@@ -72,7 +73,7 @@ def read_url() -> RaceConfig:
     except ConfigError as error:
         errors.append(error)
     if kind not in KINDS:
-        errors.append(ConfigError("kind", kind, N_("one of {allowed}"), allowed=", ".join(KINDS)))
+        errors.append(ConfigError("kind", kind, N_("one of {allowed}"), allowed=tuple(KINDS)))
         kind = "both"
     st.session_state["decay.complaints"] = errors
     return make_decay_race(settings, lambdas, kind)

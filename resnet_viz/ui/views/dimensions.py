@@ -29,7 +29,7 @@ from resnet_viz.records import (
     list_layers,
     plan_blocks,
 )
-from resnet_viz.text import _, percent_sign, sentence
+from resnet_viz.text import _, percent_sign
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.charts import make_columns, show_chart
@@ -52,6 +52,7 @@ from resnet_viz.ui.questions import (
     write_sizes,
 )
 from resnet_viz.ui.session import follow_config, must_write_widgets, open_race, write_url
+from resnet_viz.ui.words import sentence
 
 PAGE = "dimensions"
 COLOURS = {"none": 0, "projection": 1, "zero-pad": 2, "projection-all": 3}  # of the board; the plain net's is its own

@@ -22,7 +22,7 @@ from resnet_viz.figures.gradients import (
     find_bounds,
 )
 from resnet_viz.records import INITS, N_, NORMS, ConfigError, Frame, NetConfig, SlopeResult, parse_field
-from resnet_viz.text import _, join, sentence, write_number
+from resnet_viz.text import _, join, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import make_columns, show_chart
 from resnet_viz.ui.controls import label_options
@@ -30,6 +30,7 @@ from resnet_viz.ui.exporting import show_export, take_subject
 from resnet_viz.ui.progress import follow_job, start_job
 from resnet_viz.ui.session import write_url
 from resnet_viz.ui.subject import Subject, show_subject
+from resnet_viz.ui.words import sentence
 
 PREFIX = "gradients."
 SHORTCUTS = ("none", "identity", "projection-all")  # with equal widths the others are the identity
@@ -92,7 +93,7 @@ def read_choice(name: str, text: str) -> Any:
     allowed = SETS.get(name, SCALES)
     parts = text.split(",") if name in SETS else [text]
     if not set(parts) <= set(allowed):
-        raise ConfigError(name, text, N_("one of {allowed}"), allowed=", ".join(allowed))
+        raise ConfigError(name, text, N_("one of {allowed}"), allowed=tuple(allowed))
     return tuple(option for option in allowed if option in parts) if name in SETS else text
 
 

@@ -24,7 +24,7 @@ from resnet_viz.figures.landscape import (
     write_loss,
 )
 from resnet_viz.records import ConfigError, Trajectory
-from resnet_viz.text import _, join, percent_sign, sentence, use_language
+from resnet_viz.text import _, join, percent_sign, use_language
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import make_columns, show_chart
 from resnet_viz.ui.exporting import show_export, take_subject
@@ -51,6 +51,7 @@ from resnet_viz.ui.terrain import (
     start_way,
     write_choices,
 )
+from resnet_viz.ui.words import sentence
 
 POLL = 0.3  # seconds between two looks
 DEPTHS = {"conv": 20, "conv56": 56}  # presets

@@ -9,7 +9,7 @@ from resnet_viz.engine.jobs import Call
 from resnet_viz.figures.looks import COLOURS
 from resnet_viz.figures.operations import draw_before_after, draw_chain
 from resnet_viz.records import DATASETS, WEIGHT_OPERATIONS, Edit, OperationResult
-from resnet_viz.text import _, join, percent_sign, sentence, write_number
+from resnet_viz.text import _, join, percent_sign, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.exporting import Taken, show_export, take_subject
@@ -19,6 +19,7 @@ from resnet_viz.ui.progress import ask
 from resnet_viz.ui.session import show_branch, write_url
 from resnet_viz.ui.studies import read_studies, show_studies, write_studies
 from resnet_viz.ui.subject import Subject, show_subject
+from resnet_viz.ui.words import sentence
 
 
 def show_page() -> None:

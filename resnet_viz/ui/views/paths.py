@@ -11,7 +11,7 @@ from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.looks import COLOURS
 from resnet_viz.figures.paths import count_left, count_lengths, draw_lengths, draw_norms, list_paths
 from resnet_viz.records import N_, ConfigError, Operation, OperationResult, PathsResult, parse_field
-from resnet_viz.text import SUPERSCRIPTS, _, join, sentence, write_number
+from resnet_viz.text import SUPERSCRIPTS, _, join, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.exporting import show_export, take_subject
@@ -19,6 +19,7 @@ from resnet_viz.ui.progress import follow_job, start_job
 from resnet_viz.ui.session import write_url
 from resnet_viz.ui.subject import PRESETS, Subject, prepare, show_subject, take_nets
 from resnet_viz.ui.unravelled import EXACT, show_unravelled
+from resnet_viz.ui.words import sentence
 
 MAX_DRAWN = 6  # blocks: 64 paths
 FIRST = "few"  # nets that can be drawn
@@ -59,7 +60,7 @@ def read_url(subject: Subject) -> None:
         if isinstance(value, int) and low <= value <= high:
             set_choice(name, value)
         elif text is not None:
-            error = ConfigError(name, text, N_("a whole number from {low} to {high}"), low=low, high=high)
+            error = ConfigError(PREFIX + name, text, N_("a whole number from {low} to {high}"), low=low, high=high)
             st.session_state[PREFIX + "errors"].append(error)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from resnet_viz.engine.race import Race
-from resnet_viz.text import _, sentence
+from resnet_viz.text import _
 from resnet_viz.ui import lesson
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
@@ -13,6 +13,7 @@ from resnet_viz.ui.controls import explain_fields, label_fields, name_lanes, nam
 from resnet_viz.ui.session import SETTLE_SECONDS, act, follow_widgets, go_to, open_session, write_url
 from resnet_viz.ui.settings import read_race, write_query
 from resnet_viz.ui.subject import take_nets
+from resnet_viz.ui.words import sentence
 
 
 def show_page() -> None:

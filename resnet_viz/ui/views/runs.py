@@ -15,7 +15,7 @@ from resnet_viz.records import ConfigError, RaceConfig
 from resnet_viz.store.export import write_csv, write_parquet
 from resnet_viz.store.runs import Store
 from resnet_viz.sweeps import SETTINGS, RunResult, hash_code, list_settings
-from resnet_viz.text import _, sentence, write_number
+from resnet_viz.text import _, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_fields
@@ -35,6 +35,7 @@ from resnet_viz.ui.shelf import (
     write_filters,
     write_selection,
 )
+from resnet_viz.ui.words import sentence
 
 PAGE = "runs"
 LIMIT = 500  # rows on the page; what is exported has no limit

@@ -11,7 +11,7 @@ from resnet_viz.engine.hub import hub
 from resnet_viz.engine.sweep import RunProgress, Sweep
 from resnet_viz.records import ConfigError
 from resnet_viz.sweeps import READY, Estimate, SweepConfig
-from resnet_viz.text import _, join, sentence, use_language, write_scientific
+from resnet_viz.text import _, join, use_language, write_scientific
 from resnet_viz.ui import grid, progress
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.exporting_sweep import show_export_sweep
@@ -20,6 +20,7 @@ from resnet_viz.ui.metrics import MEASURES, take_number
 from resnet_viz.ui.outcomes import describe_run
 from resnet_viz.ui.results import KEY, find_roles, read_asked, show_notes, show_results, write_asked
 from resnet_viz.ui.session import write_url
+from resnet_viz.ui.words import sentence
 
 PAGE = "sweep"
 POLL = 0.5  # seconds between two looks

@@ -1,0 +1,33 @@
+"""What sentences on the command line call things: by its options, as one types them."""
+
+from __future__ import annotations
+
+import functools
+
+from resnet_viz import text
+from resnet_viz.cli_options import make_parser
+from resnet_viz.records import ConfigError, Option, Words
+
+
+class OptionWords(Words):
+    """The options' own spelling; what only a file can say keeps the name that it has there."""
+
+    def name_field(self, field: str) -> str:
+        return list_options().get(field, field)
+
+    def point_at(self, option: Option) -> str:
+        is_number = isinstance(option.value, int)
+        return str(option.value) if is_number else f"{self.name_field(option.field)} {option.value}"
+
+
+@functools.cache
+def list_options() -> dict[str, str]:
+    """The options of all commands, by their fields."""
+    commands = make_parser()._subparsers._group_actions[0].choices.values()
+    spellings = {spelling for command in commands for action in command._actions for spelling in action.option_strings}
+    return {spelling[2:].replace("-", "_"): spelling for spelling in sorted(spellings)} | {"skip": "--no-skip"}
+
+
+def sentence(error: ConfigError) -> str:
+    """What is wrong, in the reader's language, in the words of the command line."""
+    return text.sentence(error, OptionWords())
