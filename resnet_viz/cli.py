@@ -102,6 +102,7 @@ def run_train(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, 
         "shortcut_ratio": end["ratio"][-1] if end["ratio"] else [],
         "steps_per_second": state.step / seconds,
         "diverged": bool(last["diverged"]),
+        "overflow": last["overflow"],
     }
 
 
@@ -142,7 +143,7 @@ def train(race: RaceConfig, path: str | None) -> tuple[State, dict, dict]:
             nonlocal first, last
             shown = frame.to_jsonable()
             first = first or shown
-            last = shown if len(frame) or last is None else last | {"diverged": frame.diverged}
+            last = shown if len(frame) or last is None else last | {name: shown[name] for name in ("diverged", "overflow")}
             if path is not None:
                 write_file("frames", path, json.dumps(shown, allow_nan=False).encode() + b"\n")
             bar.update(len(frame))

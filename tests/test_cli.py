@@ -20,7 +20,7 @@ from resnet_viz.records import Change, Edit, Lane, NetConfig, Operation, RaceCon
 
 TRAIN_KEYS = {"config", "steps", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "parameters",
               "activation_gradient_norms", "initial_activation_gradient_norms", "shortcut_ratio", "steps_per_second",
-              "diverged"}
+              "diverged", "overflow"}
 
 
 def run_json(capsys: pytest.CaptureFixture, *arguments: str) -> dict:
@@ -31,7 +31,7 @@ def run_json(capsys: pytest.CaptureFixture, *arguments: str) -> dict:
 def test_train_prints_one_object(capsys: pytest.CaptureFixture) -> None:
     result = run_json(capsys, "train", "--depth", "8", "--steps", "30", "--seed", "3")
     assert set(result) == TRAIN_KEYS
-    assert result["steps"] == 30 and result["diverged"] is False
+    assert result["steps"] == 30 and result["diverged"] is False and result["overflow"] is None
     assert len(result["activation_gradient_norms"]) == len(result["initial_activation_gradient_norms"]) == 7
     assert len(result["shortcut_ratio"]) == 3 and all(ratio > 0 for ratio in result["shortcut_ratio"])
     assert result["config"]["depth"] == 8 and result["config"]["seed"] == 3
@@ -117,9 +117,10 @@ def test_config_file_and_options(capsys: pytest.CaptureFixture, tmp_path: Path) 
     assert run_json(capsys, "train", "--config", str(race))["config"]["width"] == [16]
 
 
-def test_divergence_is_reported_as_finite_json(capsys: pytest.CaptureFixture) -> None:
-    result = run_json(capsys, "train", "--init", "he", "--depth", "30", "--lr", "1", "--steps", "100")
-    assert result["diverged"] is True and result["steps"] < 100
+@pytest.mark.parametrize(("depth", "overflow"), [("30", "loss"), ("20", "square")])
+def test_divergence_is_reported_as_finite_json(capsys: pytest.CaptureFixture, depth: str, overflow: str) -> None:
+    result = run_json(capsys, "train", "--init", "he", "--depth", depth, "--lr", "1", "--steps", "100")
+    assert result["diverged"] is True and result["steps"] < 100 and result["overflow"] == overflow
     assert all(math.isfinite(value) for value in result["activation_gradient_norms"])
 
 

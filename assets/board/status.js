@@ -33,10 +33,12 @@ export class Status {
   drawNotice() {
     const { board } = this;
     const { text } = board;
-    const { state, lane, step, diverged_at: divergedAt } = board.status;
+    const { state, lane, step, diverged_at: divergedAt, overflow } = board.status;
     const words = text[`notice_${board.connection}`] ?? { diverged: text.diverged, failed: text.failed }[state];
     this.notice.hidden = !words;
-    if (words) setText(this.notice, fill(words, { lane: board.laneName(lane ?? 0), step: board.count(divergedAt ?? step) }));
+    if (!words) return;
+    const reason = text[`overflow_${overflow}`];
+    setText(this.notice, fill(words, { lane: board.laneName(lane ?? 0), step: board.count(divergedAt ?? step), reason }));
   }
 
   /** The summary in words, for those who listen: at each change of state, else every five seconds. */

@@ -71,7 +71,7 @@ class Race:
         self.state, self.step, self.target = "ready", 0, 0
         self.epoch = 0  # grows when the curves are no longer a continuation: a snapshot is due
         self.revision = 0  # grows when config or place changed by hand
-        self.divergence: tuple[int, int] | None = None  # lane, step
+        self.divergence: tuple[int, int, str] | None = None  # lane, step, what overflowed
         self.kept: dict[int, list[State]] = {}
         self.lanes = [LaneRun(series=Series(lane.train.decay_block)) for lane in config.lanes]
         self.watchers, self.unwatched_since = 0, time.monotonic()
@@ -316,7 +316,7 @@ class Race:
             if frame.first >= self.step:  # else published before a worker was lost: the same numbers again
                 run.series.add(frame)
             if frame.diverged:
-                self.divergence = (i, frame.first + len(frame))
+                self.divergence = (i, frame.first + len(frame), frame.overflow)
         self.step = max(self.step, part.first + part.steps)
         if self.divergence is not None:
             for run, pair in zip(self.lanes, part.pairs, strict=True):

@@ -26,9 +26,9 @@ PROBES = ("test_loss", "test_accuracy", "weight_gradient", "ratio", "share", "co
 
 def join_frames(frames: Sequence[Frame]) -> Frame:
     """One frame of frames that follow on each other."""
-    arrays = [f.name for f in fields(Frame) if f.name not in ("first", "seconds", "diverged")]
+    arrays = [f.name for f in fields(Frame) if f.name not in ("first", "seconds", "overflow")]
     joined = {name: np.concatenate([getattr(frame, name) for frame in frames]) for name in arrays}
-    return replace(frames[0], **joined, seconds=sum(frame.seconds for frame in frames), diverged=frames[-1].diverged)
+    return replace(frames[0], **joined, seconds=sum(frame.seconds for frame in frames), overflow=frames[-1].overflow)
 
 
 def make_table(runs: Sequence[Frame], names: Sequence[str]) -> pa.Table:

@@ -19,7 +19,15 @@ from plotly.offline import get_plotlyjs
 
 from resnet_viz.export.script import make_script
 from resnet_viz.figures import report as figures
-from resnet_viz.records import Frame, Operation, OperationResult, RaceConfig, count_multiply_adds, count_parameters
+from resnet_viz.records import (
+    OVERFLOWS,
+    Frame,
+    Operation,
+    OperationResult,
+    RaceConfig,
+    count_multiply_adds,
+    count_parameters,
+)
 from resnet_viz.text import _, get_language, join, percent_sign, write_number
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "plotly", "streamlit")
@@ -147,8 +155,9 @@ def write_results(config: RaceConfig, lanes: Sequence[LaneReport]) -> str:
         rows.append([part.name, *costs, *write_numbers(part.ends)])
         if part.result is not None and part.operations:
             rows.append([_("{net}, after the operations").format(net=part.name), *costs, *write_numbers(part.result.after)])
-    notes = [_("{net} diverged after step {step}: its numbers are those before.").format(
-        net=part.name, step=part.run.first + len(part.run)) for part in lanes if part.run.diverged]
+    notes = [_("{net} diverged at step {step}: {reason}. Its numbers are those before.").format(
+        net=part.name, step=part.run.first + len(part.run), reason=_(OVERFLOWS[part.run.overflow]))
+        for part in lanes if part.run.diverged]
     notes += [_("{net}, operations: {operations}.").format(
         net=part.name, operations=_("; ").join(map(name_operation, part.operations))) for part in lanes if part.operations]
     if any(lane.net.norm == "batch" for lane in config.lanes):

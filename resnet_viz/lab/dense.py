@@ -1,4 +1,4 @@
-"""The chain rule by hand, for the lesson's own net: dense, no normalisation, ReLU after the sum.
+"""The chain rule by hand, for the lesson's own net, `NetConfig.by_hand`: dense, no normalisation, ReLU after the sum.
 
 The same numbers as autograd through `nets.Net` (a test compares them), at less than half the time: on nets this small
 autograd's bookkeeping costs more than the matrix products do. Every tensor is allocated once, and gradients are written
@@ -11,12 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_viz.lab.nets import Net, Trace
-from resnet_viz.records import NetConfig, plan_blocks
-
-
-def has_hand_written(net: NetConfig) -> bool:
-    """Whether the chain rule is written out here for this net."""
-    return (net.family, net.norm, net.order, net.activation) == ("dense", "none", "post", "relu")
+from resnet_viz.records import plan_blocks
 
 
 class Linear:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resnet_viz.lab.dense import HandWritten, has_hand_written
+from resnet_viz.lab.dense import HandWritten
 from resnet_viz.lab.nets import Net, Trace, build_net
 from resnet_viz.records import DATASETS, Lane, State, TrainConfig
 
@@ -45,7 +45,7 @@ class Trainer:
         plain = lane.train.weight_decay == 0 or lane.train.decays_plainly
         self.decaying = None if plain else flatten_mask(self.module, lane.train)
         self.hand_written = None
-        if has_hand_written(lane.net):
+        if lane.net.by_hand:
             self.hand_written = HandWritten(self.module, self.gradients, lane.train.batch_size)
 
     def load(self, state: State) -> None:

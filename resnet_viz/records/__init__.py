@@ -52,6 +52,7 @@ from resnet_viz.records.errors import (
     shorten,
 )
 from resnet_viz.records.frames import (
+    OVERFLOWS,
     PROBE_EVERY,
     BlockEffect,
     BlockView,

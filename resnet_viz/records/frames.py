@@ -7,10 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from resnet_viz.records.errors import N_
 from resnet_viz.records.races import Lane
 from resnet_viz.records.reading import make_jsonable
 
 PROBE_EVERY = 10  # steps; the held-out set costs as much as a training step, so not at each
+OVERFLOWS = {  # what is no finite number any more; of several the first is told
+    "weights": N_("the last update left a weight that is no finite number"),
+    "loss": N_("the loss is no longer a finite number"),
+    "gradient": N_("the loss is still finite, its gradient is not"),
+    "square": N_("loss and gradient are still finite, but the gradient’s square ‖∂L/∂W‖² is beyond single precision, "
+                 "3.4×10³⁸"),
+    "statistics": N_("BatchNorm’s running statistics are no longer finite numbers"),
+    "held_out": N_("the loss on the held-out set is no longer a finite number"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +61,7 @@ class Frame:
     NaN where there is nothing to measure: ratio and share where there is no shortcut, the cosine where dimensions
     differ.
 
-    `diverged` says that the next step would have started from, or led to, a number that is not finite; it is not taken.
+    `overflow`, one of `OVERFLOWS`, says what was not finite in the step after these, which is not taken; None: nothing.
     """
 
     first: int
@@ -67,14 +77,19 @@ class Frame:
     cosine: np.ndarray
     weight_norm: np.ndarray
     seconds: float = 0.0
-    diverged: bool = False
+    overflow: str | None = None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether training had to stop here."""
+        return self.overflow is not None
 
     def __len__(self) -> int:
         return len(self.loss)
 
     def to_jsonable(self) -> dict[str, Any]:
         """Lists and numbers; what is not finite becomes null."""
-        return {f.name: make_jsonable(getattr(self, f.name)) for f in fields(self)}
+        return {f.name: make_jsonable(getattr(self, f.name)) for f in fields(self)} | {"diverged": self.diverged}
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,16 @@ class NetConfig:
     def residual(self) -> bool:
         return self.skip and self.shortcut != "none"
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether the lesson's own net, for which `lab.dense` has the chain rule written out; others train by autograd."""
+        return (self.family, self.norm, self.order, self.activation) == ("dense", "none", "post", "relu")
+
+    def starts_like(self, other: NetConfig) -> bool:
+        """Whether one seed gives both nets the same initial weights in every layer; a W_s belongs to a shortcut."""
+        names = ["family", "depth", "width", "norm", "init", *(["order"] if self.init == "zero-last" else [])]
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
     def check_data(self, data: DataShape) -> None:
         """Raise where this net cannot take the data."""
         if self.family == "conv" and not data.is_picture:

@@ -13,6 +13,7 @@ from pathlib import Path
 import streamlit as st
 
 from resnet_viz.engine.race import Race
+from resnet_viz.records import OVERFLOWS
 from resnet_viz.text import _, get_language
 
 FOLDER = Path(__file__).parents[2] / "assets" / "board"
@@ -95,9 +96,10 @@ def _status_words() -> dict[str, str]:
                              "README, under “Behind a proxy”."),
         "notice_gone": _("This race is no longer on the server; it is being made anew."),
         "diverged": _(
-            "{lane} diverged at step {step}: its loss is no longer a finite number. The race is "
-            "paused; go back to an earlier step or lower the learning rate."
+            "{lane} diverged at step {step}: {reason}. The race is paused; go back to an earlier step or lower the "
+            "learning rate."
         ),
+        **{f"overflow_{name}": _(words) for name, words in OVERFLOWS.items()},
         "failed": _("The race stopped because of an error on the server. Reset it to start again."),
         "press_play": _("Press Play to start"),
         "nothing_yet": _("Nothing measured yet"),

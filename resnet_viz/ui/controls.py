@@ -47,8 +47,9 @@ def explain_fields() -> dict[str, str]:
         "seed": _("Decides the initial weights and the order of the batches. The same seed gives the same numbers, to "
                   "the bit."),
         "steps": _("Where the race ends. One step trains on one batch."),
-        "compare": _("Both lanes start from the same settings, the same weights and see the same batches. Choose the "
-                     "one thing that is different."),
+        "compare": _("Both lanes start from the same settings and see the same batches, but for batches of another size. "
+                     "They start from the same weights, too, but for other depths, widths, families, normalisation or "
+                     "kinds of initial weights. Choose the one thing that is different."),
         "family": _("Dense: each block is z[l+1] = W[l+1] a[l] + b[l+1], ReLU, z[l+2] = W[l+2] a[l+1] + b[l+2]. "
                     "Convolutional: the shape of He et al. 2015 for CIFAR, three stages of 3×3 convolutions."),
         "depth": _("Layers with weights: 2n+2 for dense nets (n blocks of two layers, a stem and a head), 6n+2 for "

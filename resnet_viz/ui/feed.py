@@ -130,9 +130,9 @@ class Cursor:
 
 
 def describe_status(race: Race) -> dict[str, Any]:
-    lane, step = race.divergence or (None, None)
+    lane, step, overflow = race.divergence or (None, None, None)
     return {"state": race.state, "step": race.step, "limit": race.config.steps, "speed": round(race.speed, 1),
-            "lane": lane, "diverged_at": step, "revision": race.revision}
+            "lane": lane, "diverged_at": step, "overflow": overflow, "revision": race.revision}
 
 
 def describe_race(race: Race) -> dict[str, Any]:

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 
 import streamlit as st
 
 from resnet_viz.figures.examples import draw_examples
-from resnet_viz.records import Examples
+from resnet_viz.records import Examples, RaceConfig
 from resnet_viz.text import _
 from resnet_viz.ui.progress import ask, ask_examples
 
 EXAMPLES = 600
-NETS = Path(__file__).parents[1] / "lab" / "nets.py"
+LAB = Path(__file__).parents[1] / "lab"
+COMPARED = "tests/lab/test_dense.py", "test_hand_written_equals_autograd"  # where both codes are held to be one
 
 
-def show_lesson(dataset: str) -> None:
+def show_lesson(config: RaceConfig) -> None:
     """Folded away until somebody asks."""
     data = st.expander(_("The data"), icon=":material/grid_view:", on_change="rerun", key="show_data")
     if data.open:
         with data:
-            ask([ask_examples(dataset, EXAMPLES)], "examples", lambda job: show_examples(dataset, *job.results))
+            ask([ask_examples(config.dataset, EXAMPLES)], "examples",
+                lambda job: show_examples(config.dataset, *job.results))
     with st.expander(_("What am I looking at?"), icon=":material/school:"):
         st.markdown(_("A block is two layers. In the plain net its output is"))
         st.latex(r"a^{[l+2]} = g\big(z^{[l+2]}\big), \qquad z^{[l+2]} = W^{[l+2]} a^{[l+1]} + b^{[l+2]}")
         st.markdown(_("The residual net adds what came in, on a shortcut past both layers:"))
         st.latex(r"a^{[l+2]} = g\big(z^{[l+2]} + a^{[l]}\big)")
         st.markdown(_("If W[l+2] and b[l+2] are 0, ReLU leaves a[l+2] = a[l]: the block is the identity. That is easy to "
-                      "reach, so one more block does no harm; and if it learns something, it helps."))
+                      "reach, so one more block need do no harm; and what it learns can help."))
         st.markdown(_("**What to look for.** With PyTorch’s default initial weights, the gradient of the plain net shrinks "
                       "about sixfold from block to block on its way to the input; in twenty layers ten-million-fold. Its "
                       "first layers hear nothing, and it stays at chance. In the residual net the gradient reaches "
@@ -39,8 +42,21 @@ def show_lesson(dataset: str) -> None:
                       "reach a higher *training* error than shallow ones. Choose a convolutional net of depth 56 to see "
                       "it; with BatchNorm its gradients begin by growing towards the input."))
     with st.expander(_("The code of a block"), icon=":material/code:"):
-        st.markdown(_("This is what trains, word for word."))
+        show_code(any(lane.net.by_hand for lane in config.lanes))
+
+
+def show_code(by_hand: bool) -> None:
+    """What trains, word for word: the block, and where a net has it the chain rule that is written out."""
+    if not by_hand:
+        st.markdown(_("This is what trains, word for word; autograd makes the backward pass of it."))
         st.code(read_block_source(), language="python")
+        return
+    st.markdown(_("This is the block, word for word, as it is measured, cut and operated on."))
+    st.code(read_block_source(), language="python")
+    st.markdown(_("A dense net without normalisation, with ReLU after the sum, is trained by the same formulas written "
+                  "out with the chain rule, in less than half the time. That both give the same numbers, loss, "
+                  "activations and gradients, is tested: `{test}` in `{file}`.").format(test=COMPARED[1], file=COMPARED[0]))
+    st.code(read_chain_rule(), language="python")
 
 
 def show_examples(dataset: str, examples: Examples | None) -> None:
@@ -50,4 +66,14 @@ def show_examples(dataset: str, examples: Examples | None) -> None:
 
 def read_block_source() -> str:
     """The class `Block`, as it stands in the file."""
-    return re.search(r"^class Block\(.*?(?=^class )", NETS.read_text(encoding="utf-8"), re.M | re.S).group().strip()
+    return cut(LAB / "nets.py", r"^class Block\(.*?(?=^class )")
+
+
+def read_chain_rule() -> str:
+    """The two passes of `HandWritten`, as they stand in the file."""
+    return textwrap.dedent(cut(LAB / "dense.py", r"^    def run_forward\(.*"))
+
+
+def cut(path: Path, pattern: str) -> str:
+    """The part of a file that a pattern finds."""
+    return re.search(pattern, path.read_text(encoding="utf-8"), re.M | re.S).group().rstrip()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from resnet_viz.lab.dense import HandWritten, has_hand_written
+from resnet_viz.lab.dense import HandWritten
 from resnet_viz.lab.nets import Net, Trace, build_net
 from resnet_viz.records import DataShape, NetConfig
 
@@ -78,7 +78,7 @@ def test_hand_written_equals_autograd():
     @settings(deadline=None, max_examples=40)
     @given(draw_dense_nets(), st.integers(0, 2**31 - 1), st.integers(1, 24))
     def check(net, seed, batch):
-        assert has_hand_written(net)
+        assert net.by_hand
         module, hand, written = make_hand_written(net, seed, batch)
         for k in (0, 1):
             assert max(compare(module, hand, written, *draw_batch(seed + k, batch))) < 1e-12
@@ -97,7 +97,7 @@ def test_hand_written_equals_autograd_in_single_precision(shortcut, width, skip)
 def test_hand_written_is_not_used_elsewhere():
     """Convolutions, BatchNorm and pre-activation are autograd's."""
     for net in (NetConfig("conv", "zero-pad"), NetConfig(norm="batch"), NetConfig(order="pre")):
-        assert not has_hand_written(net)
+        assert not net.by_hand
 
 
 def test_branches_of_a_plain_net_are_in_the_trace():

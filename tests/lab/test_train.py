@@ -12,10 +12,21 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from resnet_viz.lab.datasets import Data, load_data
-from resnet_viz.lab.experiments.training import advance, finish, make_state, measure
+from resnet_viz.lab.experiments.training import advance, finish, load_trainer, make_state, measure
 from resnet_viz.lab.nets import build_net
 from resnet_viz.lab.train import MOMENTS, get_trainer
-from resnet_viz.records import DATASETS, PROBE_EVERY, Change, Frame, Lane, NetConfig, RaceConfig, State, TrainConfig
+from resnet_viz.records import (
+    DATASETS,
+    OVERFLOWS,
+    PROBE_EVERY,
+    Change,
+    Frame,
+    Lane,
+    NetConfig,
+    RaceConfig,
+    State,
+    TrainConfig,
+)
 
 torch.set_num_threads(1)
 STEPS = 60
@@ -36,7 +47,7 @@ LANES = {
 }
 EACH_LANE = pytest.mark.parametrize("name", LANES)
 ARRAYS = ("weights", "buffers", "moments")
-MEASURED = [f.name for f in dataclasses.fields(Frame) if f.name not in ("first", "seconds", "diverged")]
+MEASURED = [f.name for f in dataclasses.fields(Frame) if f.name not in ("first", "seconds", "overflow")]
 
 
 def start(name: str, seed: int = 0) -> State:
@@ -53,7 +64,7 @@ def join(frames: list[Frame]) -> Frame:
     """Consecutive frames as one."""
     assert all(b.first == a.first + len(a) for a, b in zip(frames, frames[1:], strict=False))
     columns = {name: np.concatenate([getattr(frame, name) for frame in frames]) for name in MEASURED}
-    return Frame(frames[0].first, **columns, diverged=frames[-1].diverged)
+    return Frame(frames[0].first, **columns, overflow=frames[-1].overflow)
 
 
 @functools.cache
@@ -319,3 +330,41 @@ def test_overflow_of_adamws_moments_is_divergence():
     lane = replace(explode(1.0), train=TrainConfig("adamw", 1.0, batch_size=64))
     state, frame = advance(make_state(lane, "digits", 0), 40)
     assert frame.diverged or list_not_finite(state) == []
+
+
+OVERFLOWING = {  # net and training, He's initial weights, 20 layers, and what overflows in all five seeds
+    "rate 1": ({}, TrainConfig(lr=1.0, batch_size=64), {"square"}),
+    "adamw 1": ({"width": (128,)}, TrainConfig("adamw", 1.0, batch_size=64), {"square"}),
+    "rate 10": ({}, TrainConfig(lr=10.0, batch_size=64), {"loss"}),
+    "batch norm": ({"norm": "batch"}, TrainConfig(lr=100.0, batch_size=64), {"statistics"}),
+    "batch norm, rate 10": ({"norm": "batch"}, TrainConfig(lr=10.0, batch_size=64), {"statistics", "held_out"}),
+    "pre-activation": ({"order": "pre"}, TrainConfig(lr=0.05, batch_size=64), {"loss", "square"}),
+}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", OVERFLOWING)
+def test_what_overflowed_is_what_is_told(name: str, seed: int) -> None:
+    """The refused step once more by autograd alone: what is told is not finite, and what stands before it is."""
+    net, training, expected = OVERFLOWING[name]
+    state, frame = advance(make_state(Lane(NetConfig(depth=20, init="he", **net), training), "digits", seed), 40)
+    assert frame.diverged and frame.overflow in expected and measure(state).overflow in {*expected, "held_out"}
+    trainer = load_trainer(state)
+    x, y = load_data("digits").take_batch(seed, state.step, training.batch_size)
+    module = trainer.module.train()
+    loss = F.cross_entropy(module(x), y)
+    gradient = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(module.parameters()))])
+    finite = {"weights": trainer.weights.isfinite().all(), "loss": loss.isfinite(), "gradient": gradient.isfinite().all(),
+              "square": gradient.square().sum().isfinite(), "statistics": trainer.buffers.isfinite().all()}
+    names = list(OVERFLOWS)
+    for before in names[: names.index(frame.overflow)]:
+        assert finite[before], before
+    assert frame.overflow == "held_out" or not finite[frame.overflow]
+
+
+def test_a_weight_that_is_not_finite_is_told_before_its_loss() -> None:
+    state = start("dense")
+    weights = state.weights.copy()
+    weights[0] = np.nan
+    assert measure(replace(state, weights=weights)).overflow == "weights"
+    assert measure(state).overflow is None and not measure(state).diverged

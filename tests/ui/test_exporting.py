@@ -17,7 +17,7 @@ from resnet_viz.engine.hub import Hub
 from resnet_viz.export.frames import join_frames, make_table, write_csv, write_parquet
 from resnet_viz.lab.experiments import training
 from resnet_viz.lab.experiments.operations import edit_state, measure_operation
-from resnet_viz.records import Change, Edit, Lane, NetConfig, Operation, RaceConfig
+from resnet_viz.records import OVERFLOWS, Change, Edit, Lane, NetConfig, Operation, RaceConfig
 from resnet_viz.text import use_language
 from resnet_viz.ui import exporting
 from resnet_viz.ui.exporting import Taken
@@ -167,4 +167,4 @@ def test_a_diverging_run_is_told(engine: Hub) -> None:
     run = join_frames(job.results[0].frames)
     assert run.diverged and len(run) < 20
     report = exporting.write_report(Taken(config, ["net"], 20), job.results)
-    assert f"diverged after step {len(run)}" in report
+    assert f"diverged at step {len(run)}: {OVERFLOWS[run.overflow]}. Its numbers" in report

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub, hub
 from resnet_viz.records import ConfigError
+from resnet_viz.ui.lesson import COMPARED, LAB
 from resnet_viz.ui.views import race
 from tests.pages import run_page
 
@@ -29,6 +30,33 @@ def test_page_runs_in_both_languages(engine: Hub, language: str, label: str) -> 
     page = open_page(lang=language)
     assert page.button(key="play").label == label
     assert not page.error
+
+
+def test_what_the_lanes_differ_in_is_said_as_the_settings_change(engine: Hub) -> None:
+    page = open_page(depth="8")
+    told = [item.value for item in page.markdown if "Press Play" in item.value]
+    assert len(told) == 1 and "all that differs is “+ a[l]”" in told[0]
+    page.selectbox(key="compare").set_value("norm").run()
+    assert [item.value for item in page.markdown if "what differs: Normalisation, and with it their initial" in item.value]
+
+
+def read_code(page: AppTest) -> list[str]:
+    return [item.value for item in page.code if "def " in item.value]  # links to share are code, too
+
+
+def test_the_code_that_is_shown_is_the_code_that_trains(engine: Hub) -> None:
+    """The lesson's own net trains by the chain rule written out: both are shown, and the test that compares them is named.
+    Others train by the block itself."""
+    page = open_page(depth="8")
+    block, rule = read_code(page)
+    assert "def forward(self, a: Tensor" in block and block in (LAB / "nets.py").read_text(encoding="utf-8")
+    source = (LAB / "dense.py").read_text(encoding="utf-8")
+    assert all(line.strip() in source for line in rule.splitlines())
+    assert rule.startswith("def run_forward") and "def add_shortcut_gradient" in rule
+    file, test = COMPARED
+    assert f"def {test}()" in (LAB.parents[1] / file).read_text(encoding="utf-8")
+    assert [item for item in page.markdown if test in item.value and file in item.value]
+    assert read_code(open_page(depth="8", norm="batch")) == [block]
 
 
 def test_url_is_the_race(engine: Hub) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet_viz.records import FAMILIES, INITS, NORMS, ORDERS, Change, Lane, NetConfig, RaceConfig
-from resnet_viz.ui.settings import DEFAULTS, Settings, read_query, read_race, write_query
+from resnet_viz.lab.nets import build_net
+from resnet_viz.records import DATASETS, FAMILIES, INITS, NORMS, ORDERS, Change, Lane, NetConfig, RaceConfig
+from resnet_viz.ui.controls import label_fields
+from resnet_viz.ui.difference import tell_difference
+from resnet_viz.ui.settings import COMPARABLE, DEFAULTS, Settings, read_query, read_race, write_query
 
 FIELDS = list(write_query(Settings())) + list(Settings.__dataclass_fields__)
 
@@ -74,3 +81,44 @@ def test_default_race_is_the_issue_s() -> None:
     net, train = race.lanes[1].net, race.lanes[1].train
     assert (net.family, net.depth, net.width, net.norm, net.init) == ("dense", 20, (64,), "none", "default")
     assert (train.optimizer, train.lr, train.momentum, train.batch_size) == ("sgd", 0.05, 0.9, 128)
+
+
+OTHER = {"family": "conv", "shortcut": "projection-all", "depth": 14, "width": (12,), "norm": "batch", "init": "zero-last",
+         "order": "pre", "activation": "tanh", "optimizer": "adamw", "lr": 0.01, "momentum": 0.5, "batch_size": 32,
+         "weight_decay": 0.1, "decay": "coupled", "decay_block": 1, "decay_bias": False}
+BASES = [{"depth": 8, "width": (6,), "shortcut": "zero-pad"},
+         {"depth": 8, "width": (6,), "shortcut": "zero-pad", "norm": "batch", "init": "zero-last"}]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("base", BASES, ids=["default", "zero-last"])
+@pytest.mark.parametrize("name", COMPARABLE)
+def test_what_two_lanes_share_is_what_is_said(name: str, base: dict, seed: int) -> None:
+    """Whatever they differ in: the layers' initial weights are equal, and the batches, where the sentence says so."""
+    chosen = Settings(**base, seed=seed)
+    if name != "skip":
+        other = OTHER[name] if OTHER[name] != getattr(chosen, name) else {"norm": "none", "init": "he"}[name]
+        chosen = replace(chosen, compare=name, first=other, skips=(True, True))
+    lanes = chosen.make_race().lanes
+    told = tell_difference(lanes)
+    weights = [[p for layer in build_net(lane.net, DATASETS["digits"], seed).weighted_layers() for p in layer.parameters()]
+               for lane in lanes]
+    same = [w.shape for w in weights[0]] == [w.shape for w in weights[1]] and all(map(torch.equal, *weights))
+    assert same == lanes[0].net.starts_like(lanes[1].net)
+    assert same == ("same initial weights" in told or "from the same weights" in told)
+    assert ("same batches" in told) == (name != "batch_size")
+    assert ("all that differs" in told) == (name == "skip")
+    assert name == "skip" or label_fields()[name] in told
+
+
+def test_what_is_said_of_plain_and_residual_nets() -> None:
+    """“+ a[l]” only where that is all: not with W_s, not between nets of which both have shortcuts, or neither."""
+    assert tell_difference(DEFAULTS.make_race().lanes).endswith("all that differs is “+ a[l]”.")
+    assert "“+ a[l]”" not in tell_difference(replace(DEFAULTS, shortcut="projection-all").make_race().lanes)
+    assert "nothing differs" in tell_difference(replace(DEFAULTS, skips=(True, True)).make_race().lanes)
+    assert "nothing differs" in tell_difference(replace(DEFAULTS, shortcut="none").make_race().lanes)
+    lanes, (plain, residual) = DEFAULTS.make_race().lanes, DEFAULTS.make_race().lanes
+    assert "+ a[l]" not in tell_difference(lanes, (residual, residual))  # both have shortcuts now, and had not before
+    assert "Learning rate" in tell_difference(lanes, (plain.changed("lr", 0.1), residual))
+    lanes = replace(DEFAULTS, compare="shortcut", first="none", skips=(True, True)).make_race().lanes
+    assert tell_difference(lanes).endswith("all that differs is “+ a[l]”.")

@@ -146,7 +146,7 @@ def write_loop(run: Run) -> Lines:
 
 def write_passes(run: Run) -> Lines:
     """The forward and the backward pass: as `dense.HandWritten` makes them, or autograd from the loss on."""
-    by_hand = not run.conv and not run.batch and run.post and run.net.activation == "relu"
+    by_hand = run.net.by_hand
     loss = "-log_p.gather(1, y[batch][:, None]).mean()" if by_hand else "F.cross_entropy(z, y[batch])"
     arguments = "z, parameters, dz / BATCH" if by_hand else "loss, parameters"
     more = ", materialize_grads=True" if run.projects and False in run.skips else ""  # a W_s unused: its gradient is 0

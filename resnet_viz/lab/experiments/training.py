@@ -19,7 +19,7 @@ from resnet_viz.lab import probes
 from resnet_viz.lab.datasets import load_data
 from resnet_viz.lab.nets import Net, build_net
 from resnet_viz.lab.train import MOMENTS, Trainer, flatten, get_trainer, set_up_process
-from resnet_viz.records import DATASETS, PROBE_EVERY, Frame, Lane, State
+from resnet_viz.records import DATASETS, OVERFLOWS, PROBE_EVERY, Frame, Lane, State
 
 
 def make_state(lane: Lane, dataset: str, seed: int) -> State:
@@ -39,18 +39,18 @@ def advance(state: State, steps: int, lane: Lane | None = None) -> tuple[State, 
     """
     started = time.perf_counter()
     state = dataclasses.replace(state, lane=lane or state.lane)
-    trainer, rows, looks, diverged = load_trainer(state), [], [], False
+    trainer, rows, looks, overflow = load_trainer(state), [], [], None
     for step in range(state.step, state.step + steps):
         statistics = trainer.buffers.clone()
         row, look = _pass(trainer, state.seed, step, step % PROBE_EVERY == 0)
-        diverged = not _is_finite(trainer, row, look)
-        if diverged:
+        overflow = _find_overflow(trainer, row, look)
+        if overflow is not None:
             trainer.buffers.copy_(statistics)
             break
         rows.append(row)
         looks += look
         trainer.update()
-    frame = _make_frame(state, rows, looks, time.perf_counter() - started, diverged)
+    frame = _make_frame(state, rows, looks, time.perf_counter() - started, overflow)
     return trainer.save(state, len(rows)), frame
 
 
@@ -59,8 +59,8 @@ def measure(state: State, lane: Lane | None = None) -> Frame:
     state = dataclasses.replace(state, lane=lane or state.lane)
     trainer = load_trainer(state)
     row, look = _pass(trainer, state.seed, state.step, True)
-    diverged = not _is_finite(trainer, row, look)
-    return _make_frame(state, [] if diverged else [row], [] if diverged else look, 0.0, diverged)
+    overflow = _find_overflow(trainer, row, look)
+    return _make_frame(state, [row], look, 0.0) if overflow is None else _make_frame(state, [], [], 0.0, overflow)
 
 
 def load_trainer(state: State) -> Trainer:
@@ -111,17 +111,22 @@ def finish_run(state: State) -> dict[str, Any]:
     return stored | {f"{name}_recomputed": value for name, value in again.items()}
 
 
-def _is_finite(trainer: Trainer, row: Tensor, look: list[tuple]) -> bool:
-    """Whether all is finite that a step measured and that its update would use."""
+def _find_overflow(trainer: Trainer, row: Tensor, look: list[tuple]) -> str | None:
+    """The first of `OVERFLOWS` among all that a step measured and that its update would use; None where all is finite."""
     held_out = [value for probe in look for value in probe[1:3]]
-    return bool(row.isfinite().all()) and trainer.is_finite() and all(map(math.isfinite, held_out))
+    if bool(row.isfinite().all()) and trainer.is_finite() and all(map(math.isfinite, held_out)):
+        return None
+    gradient = trainer.weights.grad
+    values = {"weights": trainer.weights, "loss": row[:1], "gradient": torch.cat([gradient, row[2:]]),
+              "square": torch.dot(gradient, gradient), "statistics": trainer.buffers, "held_out": torch.tensor(held_out)}
+    return next(name for name in OVERFLOWS if not values[name].isfinite().all())
 
 
-def _make_frame(state: State, rows: list[Tensor], looks: list[tuple], seconds: float, diverged: bool) -> Frame:
+def _make_frame(state: State, rows: list[Tensor], looks: list[tuple], seconds: float, overflow: str | None = None) -> Frame:
     depth, blocks = state.lane.net.depth, state.lane.net.blocks
     table = torch.stack(rows).numpy() if rows else np.zeros((0, depth + 1), np.float32)
     shapes = [(), (), (), (depth,), *[(blocks,)] * 4]
     columns = zip(*looks, strict=True) if looks else [[]] * len(shapes)
     step, *probe = [np.array(column, np.float32).reshape(-1, *s) for column, s in zip(columns, shapes, strict=True)]
     return Frame(state.step, table[:, 0], table[:, 1], table[:, 2:], step.astype(np.int64), *probe,
-                 seconds=seconds, diverged=bool(diverged))
+                 seconds=seconds, overflow=overflow)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from resnet_viz.engine.race import Race
-from resnet_viz.text import _
+from resnet_viz.text import _, join
 from resnet_viz.ui import lesson
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.controls import explain_fields, label_fields, name_lanes, name_places, show_settings
+from resnet_viz.ui.difference import tell_difference
 from resnet_viz.ui.session import SETTLE_SECONDS, act, follow_widgets, go_to, open_session, write_url
 from resnet_viz.ui.settings import read_race, write_query
 from resnet_viz.ui.subject import take_nets
@@ -21,10 +23,12 @@ def show_page() -> None:
     race = open_session()
     with st.sidebar:
         show_settings()
-    show_title()
+    subtitle = show_title()
     complain()
     bar = st.container()
     follow_widgets(race)
+    told = tell_difference(race.config.lanes, race.lanes_now())
+    subtitle.markdown(join(told, _("Press Play and watch which one learns.")), width="content")
     settings = read_race(race.config)
     shared = write_url(write_query(settings), race)
     names = name_lanes(settings, [lane.net.residual for lane in race.lanes_now()])
@@ -32,14 +36,14 @@ def show_page() -> None:
         show_bar(race, shared, names)
         show_toggles(race)
     show_board("board", race, [Look(name, i) for i, name in enumerate(names)])
-    lesson.show_lesson(race.config.dataset)
+    lesson.show_lesson(race.config)
 
 
-def show_title() -> None:
+def show_title() -> DeltaGenerator:
+    """The title, and beside it the place for what the lanes differ in, which the widgets below may yet change."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="title"):
         st.title("ResNet Viz", anchor=False, width="content")
-        st.markdown(_("Two nets with the same weights see the same batches; all that differs is “+ a[l]”. Press Play and "
-                      "watch which one learns."), width="content")
+        return st.empty()
 
 
 def complain() -> None:
