@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 import gettext
 import io
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar, copy_context
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from resnet_viz.records import ConfigError
 LOCALE = Path(__file__).parents[1] / "assets" / "locale"
 LANGUAGES = {"en": "English", "zh_CN": "简体中文"}
 
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 CHINESE = "[\u3001-\u303f\u4e00-\u9fff\uff01-\uff65]"  # its signs of punctuation too
 GAP = re.compile(f"(?<={CHINESE}) \0(?={CHINESE})|(?<={CHINESE})\0 (?={CHINESE})|\0")
 
@@ -80,6 +82,26 @@ def _(message: str) -> str:
 def join(*sentences: str) -> str:
     """Sentences one after the other, as the session's language sets them: Chinese ones without a space."""
     return ("" if get_language().startswith("zh") else " ").join(sentences)
+
+
+def write_number(value: float, digits: int = 3) -> str:
+    """A number as a reader sees it, by its significant digits: 0.0421, 12,340, 1.5×10⁻⁶."""
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "∞" if value > 0 else "−∞"
+    short, _mark, power = f"{value:.{digits}g}".partition("e")
+    if not power:
+        return short
+    return f"{value:,.0f}" if 0 <= int(power) < 5 else write_power(short, int(power))
+
+
+def write_numbers(values: Iterable[float | None], digits: int = 3, suffix: str = "") -> list[str]:
+    """Numbers for a chart’s hover, which knows no powers of ten; of what is None or not a number a dash."""
+    return ["–" if value is None or math.isnan(value) else write_number(value, digits) + suffix for value in values]
+
+
+def write_power(factor: str, power: int) -> str:
+    """A factor and a power of ten: 1.5×10⁻⁶."""
+    return f"{factor}×10{str(power).translate(SUPERSCRIPTS)}"
 
 
 def sentence(error: ConfigError) -> str:

@@ -126,7 +126,7 @@ def test_rows_hold_every_point_as_measured() -> None:
 
 
 @pytest.mark.parametrize(("value", "words"), [(0.5, "0.5"), (0.012345, "0.01235"), (0.0, "0"), (1234.4, "1,234"),
-                                              (7.2756e35, "7.276 × 10³⁵"), (3e-7, "3.000 × 10⁻⁷"), (math.inf, "∞"),
+                                              (7.2756e35, "7.276×10³⁵"), (3e-7, "3.000×10⁻⁷"), (math.inf, "∞"),
                                               (math.nan, "–")])
 def test_losses_are_written_to_be_read(value: float, words: str) -> None:
     assert write_loss(value) == words

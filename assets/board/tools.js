@@ -31,14 +31,14 @@ export const isNumber = (value) => typeof value === "number" && Number.isFinite(
 export const last = (values) => values?.[values.length - 1] ?? null;
 export const superscript = (n) => String(n).replace(/[-\d]/g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
 
-/** 0.0421, 3.1, or 1.2 × 10⁻⁷ when the number is very small or very large. */
+/** 0.0421, 3.1, or 1.2×10⁻⁷ when the number is very small or very large. */
 export function scientific(value) {
   if (!isNumber(value)) return "–";
   const size = Math.abs(value);
   if (size === 0) return "0";
   if (size >= 0.01 && size < 1000) return size < 100 ? value.toPrecision(2) : value.toFixed(0);
   const [mantissa, exponent] = value.toExponential(1).split("e");
-  return `${mantissa} × 10${superscript(Number(exponent))}`;
+  return `${mantissa}×10${superscript(Number(exponent))}`;
 }
 export const fixed = (value, digits) => (isNumber(value) ? value.toFixed(digits) : "–");
 export const percent = (share) => (isNumber(share) ? `${(100 * share).toFixed(1)} %` : "–");

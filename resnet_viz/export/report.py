@@ -20,7 +20,7 @@ from plotly.offline import get_plotlyjs
 from resnet_viz.export.script import make_script
 from resnet_viz.figures import report as figures
 from resnet_viz.records import Frame, Operation, OperationResult, RaceConfig, count_multiply_adds, count_parameters
-from resnet_viz.text import _, get_language, join
+from resnet_viz.text import _, get_language, join, write_number
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "plotly", "streamlit")
 STYLE = """
@@ -155,7 +155,7 @@ def write_results(config: RaceConfig, lanes: Sequence[LaneReport]) -> str:
 
 
 def write_numbers(ends: Mapping[str, float]) -> list[str]:
-    return [f"{100 * ends[name]:.2f} %" if name.endswith("accuracy") else f"{ends[name]:.4g}"
+    return [f"{100 * ends[name]:.2f} %" if name.endswith("accuracy") else write_number(ends[name], 4)
             for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")]
 
 
@@ -171,7 +171,7 @@ def write_figures(runs: Sequence[Frame], names: Sequence[str], config: RaceConfi
     runs, names = [run for run, _name in told], [name for _run, name in told]
     chance = 1 / config.data.classes
     ends = "; ".join(_("{net}: {first} at first, {last} at last").format(
-        net=name, first=f"{run.loss[0]:.3g}", last=f"{run.loss[-1]:.3g}") for run, name in told)
+        net=name, first=write_number(run.loss[0]), last=write_number(run.loss[-1])) for run, name in told)
     scores = "; ".join(f"{name}: {100 * run.test_accuracy[-1]:.1f} %" for run, name in told)
     ratios = "; ".join(compare_gradients(run, name) for run, name in told)
     yield write_section(
@@ -204,7 +204,7 @@ def compare_gradients(run: Frame, name: str) -> str:
     if last == 0:  # as where every example has got a probability of exactly 1
         return _("{net}: the last layer’s gradient is exactly 0").format(net=name)
     told = _("{net}: the first layer’s gradient is {ratio} times the last layer’s")
-    return told.format(net=name, ratio=f"{first / last:.2g}")
+    return told.format(net=name, ratio=write_number(first / last, 2))
 
 
 def write_settings(config: RaceConfig, names: Sequence[str], labels: Mapping[str, str]) -> str:
@@ -227,7 +227,7 @@ def write_value(value: Any) -> str:
         return _("yes") if value else _("no")
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
-    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return "–" if value is None else write_number(value, 6) if isinstance(value, float) else str(value)
 
 
 def write_hand(config: RaceConfig, names: Sequence[str]) -> list[str]:

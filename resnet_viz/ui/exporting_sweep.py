@@ -19,7 +19,7 @@ from resnet_viz.figures.report import finish
 from resnet_viz.figures.sweep import draw_lines, draw_map
 from resnet_viz.store.export import write_csv, write_parquet
 from resnet_viz.sweeps import RunResult
-from resnet_viz.text import _, use_language
+from resnet_viz.text import _, use_language, write_number
 from resnet_viz.ui import exporting
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.exporting import PARQUET, WIDTH, show_file, take_run
@@ -71,7 +71,7 @@ def write_report(outcomes: Outcomes, sweep: Sweep) -> str:
     parts.append(write_section(_("Results"), *(write_chart(outcomes, panel, measure) for measure in outcomes.roles.measures
                                                for panel in outcomes.values("panel"))))
     heads = [_("Run"), *(label_measures()[name] for name in MEASURES), _("Seconds")]
-    rows = [[describe_run(config, run.run), *(write_number(run.result, name) for name in MEASURES),
+    rows = [[describe_run(config, run.run), *(write_measure(run.result, name) for name in MEASURES),
              f"{run.result.seconds:.1f}"] for run in sweep.runs if run.result is not None]
     trouble = [words for run in sweep.runs if (words := describe_trouble(config, run))]
     parts.append(write_section(_("The runs"), write_table(heads, rows, _("The runs")), write_list(trouble)))
@@ -79,9 +79,9 @@ def write_report(outcomes: Outcomes, sweep: Sweep) -> str:
     return write_page(" · ".join(["ResNet Viz", _("Sweep")]), parts)
 
 
-def write_number(result: RunResult, measure: str) -> str:
+def write_measure(result: RunResult, measure: str) -> str:
     value = take_number(result, measure)
-    return "–" if value is None else f"{value:.1f} %" if measure.endswith("error") else f"{value:.4g}"
+    return "–" if value is None else f"{value:.1f} %" if measure.endswith("error") else write_number(value, 4)
 
 
 def write_chart(outcomes: Outcomes, panel: object, measure: str) -> str:

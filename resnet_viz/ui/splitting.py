@@ -20,7 +20,7 @@ from resnet_viz.figures.credit import (
     measure_gap,
 )
 from resnet_viz.records import CREDIT_METHODS, DATASETS, MAX_CREDIT_STEPS, AblationResult, CreditResult
-from resnet_viz.text import _, join
+from resnet_viz.text import _, join, write_number
 from resnet_viz.ui.charts import make_columns, show_chart
 from resnet_viz.ui.crediting import (
     ALL,
@@ -202,7 +202,7 @@ def show_completeness(subject: Subject, results: list[dict[str, CreditResult]]) 
     rows = [(name, method, result) for name, by_method in zip(subject.names, results, strict=True)
             for method, result in by_method.items()]
     heads = [_("Net"), _("Method"), "ΔF", _("Gap"), _("Error")]
-    lines = [f"| {name} | {words[method]} | {result.output_change:z.3f} | {measure_gap(result):.2g} | "
+    lines = [f"| {name} | {words[method]} | {result.output_change:z.3f} | {write_number(measure_gap(result), 2)} | "
              f"{write_error(result)} |" for name, method, result in rows]
     st.markdown("\n".join(["| " + " | ".join(heads) + " |", "|:--|:--|--:|--:|--:|", *lines]))
     st.caption(_("ΔF = logit(x) − logit(baseline). Gap: by how much the bars of a block miss ΔF, in logits, at the worst "
@@ -216,7 +216,7 @@ def write_error(result: CreditResult) -> str:
     error = 100 * float(result.completeness_error.max())
     if is_constant(result) or not math.isfinite(error):
         return "–"
-    return ("< 0.001" if error < 0.001 else f"{error:.0f}" if error >= 10 else f"{error:.2g}") + "\u00a0%"
+    return ("< 0.001" if error < 0.001 else f"{error:.0f}" if error >= 10 else write_number(error, 2)) + "\u00a0%"
 
 
 def tell_errors(rows: list[tuple[str, str, CreditResult]]) -> list[str]:

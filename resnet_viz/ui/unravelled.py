@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from resnet_viz.figures.unravelled import draw_unravelled, make_picture
-from resnet_viz.text import _, get_language, join
+from resnet_viz.text import _, get_language, join, write_number
 from resnet_viz.ui.charts import write_csv
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -68,13 +68,13 @@ def describe_path(takes: np.ndarray, i: int, norm: float, lacks: float) -> tuple
     where = (_("through the branches of blocks {blocks}").format(blocks=", ".join(map(str, on))) if len(on) > 1 else
              _("through the branch of block {block}").format(block=on[0]) if len(on) else _("along shortcuts alone"))
     title = _("Path {number} of {count}, {where}.").format(number=i + 1, count=count, where=where)
-    rest = _("Length: {length}. Norm of the gradient along it: {norm}.").format(length=len(on), norm=f"{norm:.3g}")
+    rest = _("Length: {length}. Norm of the gradient along it: {norm}.").format(length=len(on), norm=write_number(norm))
     if i + 1 < count or lacks > EXACT:
         total = _("The sum of the paths lit so far differs from the whole gradient by {share} % of its norm.").format(
             share=f"{100 * lacks:.1f}")
     else:
         total = _("All paths are lit, and their sum is the whole gradient: what it differs by is {share} of its norm, "
-                  "rounding.").format(share=f"{lacks:.1g}")
+                  "rounding.").format(share=write_number(lacks, 1))
     return title, join("", rest, total)
 
 

@@ -94,7 +94,7 @@ def test_a_forged_grid_is_told_in_a_sentence(query: dict, told: str) -> None:
 def test_numbers_in_words() -> None:
     assert write_time(3.21) == "3.2 s" and write_time(75) == "75 s" and write_time(120) == "2 min"
     assert write_time(100) == "1.7 min" and write_time(7200) == "2.0 h"
-    assert write_large(999) == "999" and write_large(2_500_000_000_000) == "2.5 × 10¹²"
+    assert write_large(999) == "999" and write_large(2_500_000_000_000) == "2.5×10¹²"
 
 
 # ---------------------------------------------------------------------------------------------------- what the numbers say

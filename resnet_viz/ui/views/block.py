@@ -19,7 +19,7 @@ from resnet_viz.figures.block import (
 )
 from resnet_viz.figures.equations import name_unit, write_equations
 from resnet_viz.records import DATASETS, BlockView, ConfigError, Edit, NetConfig
-from resnet_viz.text import _, sentence, use_language
+from resnet_viz.text import _, sentence, use_language, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.canvas import BLANK, show_canvas, take_drawing
 from resnet_viz.ui.charts import show_chart, show_csv
@@ -339,7 +339,7 @@ def judge(view: BlockView, net: NetConfig) -> tuple[bool, str]:
         return False, words
     if after.gap is None:
         return False, _("Not the identity: a[l] and a[l+2] have different dimensions.")
-    gap = f"{after.gap:.2g}"
+    gap = write_number(after.gap, 2)
     if after.is_shortcut and net.order != "pre":
         return False, _("Not the identity: the branch is 0, but g changes the shortcut. Largest difference "
                         "{gap}.").format(gap=gap)
@@ -349,14 +349,14 @@ def judge(view: BlockView, net: NetConfig) -> tuple[bool, str]:
 def show_numbers(view: BlockView, k: int) -> None:
     """‖a[l+2] - a[l]‖, the largest difference, and what the net is worth, before and now."""
     before, after, ell = view.before, view.after, 2 * k + 1
-    rows = [(_("‖a[{n}] − a[{l}]‖, mean").format(l=ell, n=ell + 2), before.distance, after.distance, "{:.3g}"),
-            (_("Largest single difference"), before.gap, after.gap, "{:.3g}"),
-            (_("Held-out accuracy"), _percent(before.accuracy), _percent(after.accuracy), "{:.1f}\u00a0%"),
-            (_("Held-out loss"), before.loss, after.loss, "{:.3f}")]
+    rows = [(_("‖a[{n}] − a[{l}]‖, mean").format(l=ell, n=ell + 2), before.distance, after.distance, write_number),
+            (_("Largest single difference"), before.gap, after.gap, write_number),
+            (_("Held-out accuracy"), _percent(before.accuracy), _percent(after.accuracy), "{:.1f}\u00a0%".format),
+            (_("Held-out loss"), before.loss, after.loss, "{:.3f}".format)]
     head = " | ".join([_("Measured"), _("Before"), _("Now")])
     lines = [f"| {head} |", "|:--|--:|--:|"]
-    for name, *pair, form in rows:
-        cells = ["–" if value is None else form.format(value) for value in pair]
+    for name, *pair, write in rows:
+        cells = ["–" if value is None else write(value) for value in pair]
         lines.append(f"| {name} | {cells[0]} | **{cells[1]}** |")
     st.markdown("\n".join(lines))
 
@@ -382,7 +382,7 @@ def show_gradients(subject: Subject, shown: list[tuple[int, BlockView]], k: int)
     head = " | ".join([_("Net"), f"‖∂L/∂W[{2 * k + 2}]‖", f"‖∂L/∂W[{2 * k + 3}]‖", _("What follows")])
     lines = [f"| {head} |", "|---|---|---|---|"]
     for i, view in shown:
-        cells = ["–", "–"] if view.gradient is None else [f"{norm:.3g}" for norm in view.gradient]
+        cells = ["–", "–"] if view.gradient is None else [write_number(norm) for norm in view.gradient]
         lines.append(f"| {subject.names[i]} | {cells[0]} | {cells[1]} | {judge_gradient(view)} |")
     st.markdown("\n".join(lines))
     names = [f"gradient_norm_W{2 * k + i}" for i in (2, 3)]

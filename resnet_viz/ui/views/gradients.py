@@ -22,7 +22,7 @@ from resnet_viz.figures.gradients import (
     find_bounds,
 )
 from resnet_viz.records import INITS, N_, NORMS, ConfigError, Frame, NetConfig, SlopeResult, parse_field
-from resnet_viz.text import _, join, sentence
+from resnet_viz.text import _, join, sentence, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import make_columns, show_chart
 from resnet_viz.ui.controls import label_options
@@ -292,14 +292,15 @@ def tell_now(name: str, gradient: np.ndarray, blocks: int) -> str:
     if not 0 < first * last < math.inf:
         return _("{net}: no gradient arrives at the first layer.").format(net=name)
     return _("{net}: {first} at the first layer, {last} at the last; slope {slope} per block.").format(
-        net=name, first=f"{first:.2g}", last=f"{last:.2g}", slope=write_slope(math.log10(first / last) / blocks))
+        net=name, first=write_number(first, 2), last=write_number(last, 2),
+        slope=write_slope(math.log10(first / last) / blocks))
 
 
 def show_responses(subject: Subject, responses: list[np.ndarray]) -> None:
     """The standard deviation of each layer's output. He et al. 2015 (1512.03385), figure 7."""
     st.header(_("How strongly their layers respond"), anchor=False)
     words = [_("{net}: between {low} and {high}, {mean} on average.").format(
-        net=name, low=f"{values.min():.3g}", high=f"{values.max():.3g}", mean=f"{values.mean():.3g}")
+        net=name, low=write_number(values.min()), high=write_number(values.max()), mean=write_number(values.mean()))
         for name, values in zip(subject.names, responses, strict=True)]
     left, right = st.columns(2, gap="large")
     for column, ranked, key in ((left, False, "responses"), (right, True, "responses-sorted")):

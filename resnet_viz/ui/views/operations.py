@@ -9,7 +9,7 @@ from resnet_viz.engine.jobs import Call
 from resnet_viz.figures.looks import COLOURS
 from resnet_viz.figures.operations import draw_before_after, draw_chain
 from resnet_viz.records import DATASETS, WEIGHT_OPERATIONS, ConfigError, Edit, OperationResult
-from resnet_viz.text import _, join, sentence
+from resnet_viz.text import _, join, sentence, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.exporting import Taken, show_export, take_subject
@@ -137,7 +137,8 @@ def judge_result(result: OperationResult, operated: bool, chance: float) -> str:
     elif result.identity_gap is None:
         first = _("Dimensions change in a block that was operated on, so it cannot be the identity.")
     else:
-        first = _("Not the identity: a[l+2] differs from a[l] by up to {gap}.").format(gap=f"{result.identity_gap:.3g}")
+        first = _("Not the identity: a[l+2] differs from a[l] by up to {gap}.").format(
+            gap=write_number(result.identity_gap))
     if after < chance + 0.05 < before:
         return _("{first} {second}").format(first=first, second=_("Accuracy fell to that of guessing."))
     points = write_signed(100 * (after - before))

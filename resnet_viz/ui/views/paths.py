@@ -11,7 +11,7 @@ from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.looks import COLOURS
 from resnet_viz.figures.paths import count_left, count_lengths, draw_lengths, draw_norms, list_paths
 from resnet_viz.records import N_, ConfigError, Operation, OperationResult, PathsResult, parse_field
-from resnet_viz.text import _, join, sentence
+from resnet_viz.text import SUPERSCRIPTS, _, join, sentence, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.exporting import show_export, take_subject
@@ -25,7 +25,6 @@ FIRST = "few"  # nets that can be drawn
 PREFIX = "paths."
 DEFAULTS = {"samples": 20, "draw_seed": 0, "lane": 1, "path": 0, "delete": 0}
 DRAWS = {"samples": (1, 100), "draw_seed": (0, 10**6)}
-SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def show_page() -> None:
@@ -114,7 +113,7 @@ def keep(name: str, widget: Callable, *args, offset: int = 0, **kwargs) -> None:
     widget(*args, key=key, on_change=lambda: choose(name, st.session_state[key] - offset), **kwargs)
 
 
-def write_power(blocks: int) -> str:
+def write_all(blocks: int) -> str:
     """2ⁿ, and the number itself where it can be read."""
     power = "2" + str(blocks).translate(SUPERSCRIPTS)
     return f"{power} = {2**blocks:,}" if blocks <= 20 else power
@@ -137,7 +136,7 @@ def show_paths(subject: Subject) -> None:
     if blocks > MAX_DRAWN:
         st.info(_("{net} has {blocks} blocks and {count} paths, too many to draw. Paths are drawn for up to {limit} "
                   "blocks, that is nets of up to {layers} layers.").format(
-            net=subject.names[lane], blocks=blocks, count=write_power(blocks), limit=MAX_DRAWN, layers=2 * MAX_DRAWN + 2))
+            net=subject.names[lane], blocks=blocks, count=write_all(blocks), limit=MAX_DRAWN, layers=2 * MAX_DRAWN + 2))
         st.button(_("Take nets with few blocks"), key="few", on_click=take_few, icon=":material/account_tree:")
         return
     takes, key = list_paths(blocks), subject.key("each path", lane)
@@ -197,7 +196,7 @@ def tell_lengths(name: str, counts: np.ndarray) -> str:
     if counts.sum() == 1:
         return _("{net}: one path, {length} branches long.").format(net=name, length=longest)
     return _("{net}: {count} paths of lengths 0 to {length}, {mean} on average.").format(
-        net=name, count=f"{counts.sum():.6g}", length=longest, mean=f"{longest / 2:g}")
+        net=name, count=write_number(counts.sum(), 6), length=longest, mean=f"{longest / 2:g}")
 
 
 def show_norms(subject: Subject, results: list[PathsResult | None], together: bool) -> None:
@@ -210,7 +209,8 @@ def show_norms(subject: Subject, results: list[PathsResult | None], together: bo
         rows += [{"net": net, "length": k, "paths": count, name: norm}
                  for k, (count, norm) in enumerate(zip(result.lengths.tolist(), norms.tolist(), strict=True)) if count]
         words.append(_("{net}: largest at length {length}, {norm}; at length {last} it is {end}.").format(
-            net=net, length=int(norms.argmax()), norm=f"{norms.max():.3g}", last=len(norms) - 1, end=f"{norms[-1]:.3g}"))
+            net=net, length=int(norms.argmax()), norm=write_number(norms.max()), last=len(norms) - 1,
+            end=write_number(norms[-1])))
     show_chart(draw_norms(subject.names, results, together), "together" if together else "alone", join(*words), rows)
 
 
@@ -220,8 +220,9 @@ def show_table(subject: Subject, results: list[PathsResult | None]) -> None:
     rows = [[_("Net"), *(name for name, _result in found)],
             [_("Paths"), *(write_count(result) for _name, result in found)],
             [_("Mean length"), *(f"{write_mean(result):g}" for _name, result in found)],
-            [_("Effective length"), *(write_number(result.effective_length, ".2f", "**") for _name, result in found)],
-            [_("Error of the sum"), *(write_number(result.sum_error, ".2g") for _name, result in found)]]
+            [_("Effective length"), *(_mark(result.effective_length) for _name, result in found)],
+            [_("Error of the sum"), *("–" if result.sum_error is None else write_number(result.sum_error, 2)
+                                      for _name, result in found)]]
     lines = [" | ".join(row) for row in rows]
     lines.insert(1, "|".join([":--", *["--:"] * len(found)]))
     st.markdown("\n".join(f"| {line} |" for line in lines))
@@ -239,7 +240,7 @@ def show_table(subject: Subject, results: list[PathsResult | None]) -> None:
 
 
 def write_count(result: PathsResult) -> str:
-    return "1" if np.count_nonzero(result.lengths) == 1 else write_power(len(result.lengths) - 1)
+    return "1" if np.count_nonzero(result.lengths) == 1 else write_all(len(result.lengths) - 1)
 
 
 def write_mean(result: PathsResult) -> float:
@@ -247,8 +248,8 @@ def write_mean(result: PathsResult) -> float:
     return float((np.arange(len(result.lengths)) * result.lengths).sum() / result.lengths.sum())
 
 
-def write_number(value: float | None, form: str, mark: str = "") -> str:
-    return "–" if value is None or not np.isfinite(value) else f"{mark}{value:{form}}{mark}"
+def _mark(length: float) -> str:
+    return f"**{length:.2f}**" if np.isfinite(length) else "–"
 
 
 # ---------------------------------------------------------------------------------------------------- deletion
@@ -281,7 +282,7 @@ def tell_deletion(name: str, blocks: int, residual: bool) -> str:
     if not residual:
         return _("**{net}**: 1 path → 0. Its only path led through this block.").format(net=name)
     return _("**{net}**: {before} paths → {after}. The half that took this block’s branch is gone.").format(
-        net=name, before=write_power(blocks), after=write_power(blocks - 1))
+        net=name, before=write_all(blocks), after=write_all(blocks - 1))
 
 
 def show_cost(subject: Subject, lane: int, k: int, line: str) -> None:

@@ -11,7 +11,7 @@ from resnet_viz.engine.hub import hub
 from resnet_viz.engine.sweep import RunProgress, Sweep
 from resnet_viz.records import ConfigError
 from resnet_viz.sweeps import READY, Estimate, SweepConfig
-from resnet_viz.text import _, join, sentence, use_language
+from resnet_viz.text import _, join, sentence, use_language, write_power
 from resnet_viz.ui import grid
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.exporting_sweep import show_export_sweep
@@ -287,7 +287,7 @@ def write_large(count: int) -> str:
     if count < 10_000:
         return f"{count:,}"
     power = len(str(count)) - 1
-    return f"{count / 10**power:.1f} × 10" + "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in str(power))
+    return write_power(f"{count / 10**power:.1f}", power)
 
 
 def show_lesson() -> None:
