@@ -15,6 +15,7 @@ class Unravelled {
     [this.button, this.slider, this.speed, this.said, this.figure] = ["button", "input", "select", ".rv-said", ".rv-figure"].map(
       (part) => root.querySelector(part),
     );
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) this.speed.selectedIndex = 0; // stills, each for a while
     this.button.addEventListener("click", () => (this.timer ? this.stop() : this.play()));
     this.slider.addEventListener("input", () => this.choose(this.slider.value - 1));
     this.slider.addEventListener("change", () => this.tell?.(this.at));

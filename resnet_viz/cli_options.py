@@ -60,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument("--frames", metavar="FILE.jsonl", help=_("write every frame, one to a line"))
         command.add_argument("--save", metavar="FILE.safetensors", help=_("write the trained weights"))
     for command in (operate, *why):
-        command.add_argument("--weights", metavar="FILE.safetensors", help=_("read the weights instead of training"))
+        command.add_argument("--weights", metavar="FILE", help=_("read the weights instead of training"))
     add_operation(operate)
     for command in (train, operate, info, export, *why):
         command.add_argument("--config", metavar="FILE.json", help=_("settings from a file; options override it"))

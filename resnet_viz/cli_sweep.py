@@ -23,7 +23,7 @@ from resnet_viz.sweeps import (
     read_grid,
     read_settings,
 )
-from resnet_viz.text import _
+from resnet_viz.text import _, write_number
 
 if TYPE_CHECKING:
     from resnet_viz.engine.sweep import RunProgress, Sweep
@@ -100,7 +100,7 @@ def run_sweep(options: argparse.Namespace) -> dict[str, Any]:
 
 def show_estimate(estimate: Estimate) -> None:
     words = _("{runs} runs to train, {known} known already: {adds} multiply-adds, about {seconds} s on {workers} workers")
-    print(words.format(runs=estimate.runs, known=estimate.known, adds=f"{estimate.multiply_adds:.2g}",
+    print(words.format(runs=estimate.runs, known=estimate.known, adds=write_number(estimate.multiply_adds, 2),
                        seconds=f"{estimate.seconds:.0f}", workers=estimate.workers), file=sys.stderr)
 
 

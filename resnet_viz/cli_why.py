@@ -17,9 +17,11 @@ from resnet_viz.records import (
     BASELINES,
     CREDIT_METHODS,
     INITS,
+    MAX_CLASSES,
     MAX_CREDIT_STEPS,
     N_,
     NORMS,
+    PICTURE_KINDS,
     PRETRAINED,
     SHORTCUTS,
     ConfigError,
@@ -37,7 +39,6 @@ MAX_GRID, MIN_RANGE = 101, 0.001
 STATISTICS = ("stored", "batch")
 ALL = "all"  # samples
 BROUGHT = ("command", "json", "net", "picture", "weights", "method", "target", "credit_steps")  # of a picture
-CLASSES = 1000  # of ImageNet
 
 
 def add_why(commands: Any) -> list[argparse.ArgumentParser]:
@@ -54,7 +55,7 @@ def add_why(commands: Any) -> list[argparse.ArgumentParser]:
     credit.add_argument("--credit-steps", default="50", metavar="N", help=_("steps from the baseline to the example"))
     nets = _("instead, one of torchvision’s nets on a picture: {names}; --weights FILE, download (the default) or random")
     credit.add_argument("--net", metavar="NET", help=nets.format(names=", ".join(PRETRAINED)))
-    credit.add_argument("--picture", metavar="FILE", help=_("the picture, PNG or JPEG"))
+    credit.add_argument("--picture", metavar="FILE", help=_("the picture: {kinds}").format(kinds=", ".join(PICTURE_KINDS)))
     paths = commands.add_parser("paths", help=_("the paths of the unravelled net, and the gradient along them"),
                                 allow_abbrev=False)
     paths.add_argument("--samples-per-length", default="20", metavar="N", help=_("paths drawn of each length"))
@@ -192,16 +193,19 @@ def measure_brought(options: argparse.Namespace) -> dict[str, Any]:
     """What `credit --net --picture` prints: the five likeliest classes, and the credit of each block, against black."""
     check_brought(options)
     from resnet_viz.lab.experiments.pictures import measure_picture, measure_picture_blocks
-    from resnet_viz.lab.pretrained import decode_picture
+    from resnet_viz.lab.pictures import decode_picture
 
     picture = decode_picture(read_bytes(options.picture), options.picture)
+    if picture.bits is not None:
+        print(_("The picture has 16 bits for each value, and was read as {bits}-bit data: none of its values needs "
+                "more.").format(bits=picture.bits), file=sys.stderr)
     model = load_model(options.net, options.weights or "download")
     if model.random:
         print(_("**Random weights.** Nobody trained this net: its answers and its maps say nothing about the "
                 "picture.").replace("**", ""), file=sys.stderr)
     target = None if options.target is None else int(options.target)
-    seen = measure_picture(model, picture, "grad-cam", target)
-    found = measure_picture_blocks(model, picture, options.method, target, int(options.credit_steps))
+    seen = measure_picture(model, picture.pixels, "grad-cam", target)
+    found = measure_picture_blocks(model, picture.pixels, options.method, target, int(options.credit_steps))
     classes = [{"name": name, "probability": share} for name, share in seen.probabilities]
     return {"net": options.net, "random": model.random, "classes": classes, "target": seen.target,
             "target_name": seen.target_name, **found.to_jsonable()}
@@ -211,17 +215,17 @@ def check_brought(options: argparse.Namespace) -> None:
     """Raise for what is missing or has no meaning here, before anything is read."""
     check_pretrained(options.net)
     if options.picture is None:
-        raise ConfigError("picture", None, N_("a PNG or JPEG file, where net is given"))
+        raise ConfigError("picture", None, N_("a picture, where net is given"))
     usual = {"baseline": BASELINES[0], "samples": ALL}
     for name, value in vars(options).items():
         if name not in BROUGHT and value not in (None, usual.get(name)):
             raise ConfigError(name, value, N_("no value together with net and picture"))
-    check_credit_options(options, CLASSES)
+    check_credit_options(options, MAX_CLASSES)
 
 
 def read_bytes(path: str) -> bytes:
     """A picture's file; no more of it than is needed to see that it is too large."""
-    from resnet_viz.lab.pretrained import MAX_BYTES
+    from resnet_viz.lab.pictures import MAX_BYTES
 
     try:
         with open(path, "rb") as file:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 import gettext
 import io
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar, copy_context
 from pathlib import Path
 from typing import Any
@@ -89,18 +90,29 @@ def percent_sign() -> str:
 
 
 def write_number(value: float, digits: int = 3) -> str:
-    """So many digits, and a power of ten where a computer would write an e: 0.0123, 1.2×10⁻⁷."""
-    return _raise_power(f"{value:.{digits}g}")
+    """A number as a reader sees it, by its significant digits: 0.0421, 12,340, 1.5×10⁻⁶."""
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "∞" if value > 0 else "−∞"
+    short, _mark, power = f"{value:.{digits}g}".partition("e")
+    if not power:
+        return short
+    return f"{value:,.0f}" if 0 <= int(power) < 5 else write_power(short, int(power))
+
+
+def write_numbers(values: Iterable[float | None], digits: int = 3, suffix: str = "") -> list[str]:
+    """Numbers for a chart’s hover, which knows no powers of ten; of what is None or not a number a dash."""
+    return ["–" if value is None or math.isnan(value) else write_number(value, digits) + suffix for value in values]
 
 
 def write_scientific(value: float, places: int) -> str:
     """As a multiple of a power of ten, to so many places: 1.2×10⁴."""
-    return _raise_power(f"{value:.{places}e}")
+    digits, _mark, power = f"{value:.{places}e}".partition("e")
+    return write_power(digits, int(power))
 
 
-def _raise_power(text: str) -> str:
-    number, e, power = text.partition("e")
-    return f"{number}×10{str(int(power)).translate(SUPERSCRIPTS)}" if e else number
+def write_power(factor: str, power: int) -> str:
+    """A factor and a power of ten: 1.5×10⁻⁶."""
+    return f"{factor}×10{str(power).translate(SUPERSCRIPTS)}"
 
 
 def sentence(error: ConfigError, words: Words | None = None) -> str:

@@ -44,8 +44,9 @@ ONLY_IN = {"torch": {"lab"}, "captum": {"lab"}, "sklearn": {"lab"}, "safetensors
            "sqlalchemy": {"store"}, "alembic": {"store"}, "psycopg": {"store"}, "pyarrow": {"store", "export"}}
 # Middle modules of lab know the nets, not each other; those of `experiments` compose them.
 LAB = {"datasets": set(), "nets": set(), "dense": {"nets"}, "train": {"nets", "dense"}, "probes": {"nets", "datasets"},
-       "surgery": {"nets", "datasets"}, "weights": {"nets"}, "glass": {"nets"}, "dimensions": {"nets"},
-       "architecture": {"nets"}, "credit": {"nets"}, "pretrained": {"nets"},
+       "surgery": {"nets", "datasets"}, "weights": {"nets", "checkpoints"}, "glass": {"nets"}, "dimensions": {"nets"},
+       "architecture": {"nets"}, "credit": {"nets"}, "checkpoints": set(), "pictures": set(),
+       "pretrained": {"nets", "checkpoints"},
        "paths": {"nets"}, "shattering": {"nets"}, "landscape": {"nets"},
        "experiments/training": {"datasets", "nets", "train", "probes"},
        "experiments/operations": {"datasets", "nets", "probes", "surgery", "experiments/training"},

@@ -233,3 +233,22 @@ def test_no_word_is_made_in_vain(board):
 
 def test_the_board_has_no_sentences_of_its_own(board):
     assert [text for text in SENTENCE.findall(board) if "rv-" not in text] == []
+
+
+# -- numbers
+
+
+@pytest.mark.parametrize(("value", "digits", "expected"), [
+    (1.5e-6, 2, "1.5×10⁻⁶"), (2.3e-16, 2, "2.3×10⁻¹⁶"), (0.0421, 3, "0.0421"), (0, 3, "0"), (99.7, 2, "100"),
+    (12_340, 3, "12,340"), (1e5, 3, "1×10⁵"), (-2.5e12, 2, "-2.5×10¹²"), (float("nan"), 3, "–"), (float("inf"), 3, "∞")])
+def test_a_number_has_powers_of_ten_as_a_reader_knows_them(value: float, digits: int, expected: str):
+    assert write_number(value, digits) == expected
+
+
+def test_no_number_is_shown_with_an_e():
+    """Formats that give 1.5e-06, in Python and in charts’ hover, are in no page, figure or report."""
+    places = [*(ROOT / "resnet_viz" / "ui").rglob("*.py"), *(ROOT / "resnet_viz" / "figures").rglob("*.py"),
+              ROOT / "resnet_viz" / "export" / "report.py"]
+    exponents = {path.name: re.findall(r":[+z,-]*\.\d+[ge]\}", path.read_text(encoding="utf-8")) for path in places}
+    assert {name: found for name, found in exponents.items() if found} == {
+        "equations.py": [":.2e}"], "landscape.py": [":.3e}"], "paths.py": [":,.6g}"]}  # taken apart; whole numbers

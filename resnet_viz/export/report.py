@@ -240,7 +240,7 @@ def write_value(value: Any) -> str:
         return _("yes") if value else _("no")
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
-    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return "–" if value is None else write_number(value, 6) if isinstance(value, float) else str(value)
 
 
 def write_hand(config: RaceConfig, names: Sequence[str]) -> list[str]:

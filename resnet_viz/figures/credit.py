@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 
 from resnet_viz.figures.looks import COLOURS, GREY, PATTERNS, finish_figure
 from resnet_viz.records import AblationResult, CreditResult
-from resnet_viz.text import _
+from resnet_viz.text import _, write_numbers
 
 SHORTCUT, BRANCH = "#00865F", "#9C5B8B"  # a contrast of 3 on white and on the dark theme
 DIVERGING = [[0, "#D55E00"], [0.5, "#F4F4F4"], [1, "#0072B2"]]
@@ -185,7 +185,8 @@ def draw_brought(picture: np.ndarray, found: np.ndarray | None) -> go.Figure:
     for i, pixels in enumerate((picture, grey), start=1):
         figure.add_trace(go.Image(source=_encode(pixels), hoverinfo="skip"), row=1, col=i)
     figure.add_heatmap(z=found, zmin=-limit, zmax=limit, colorscale=DIVERGING, opacity=0.65, row=1, col=2,
-                       colorbar=SCALE, hovertemplate="%{z:.3g}<extra></extra>")
+                       colorbar=SCALE, hovertemplate="%{text}<extra></extra>",
+                       text=[write_numbers(row) for row in found])
     return _finish_pictures(figure, 2, 380)
 
 

@@ -17,6 +17,8 @@ INK = "#000037"  # Streamlit puts its theme's text colour in the place of this o
 SHORTCUTS = {"identity": ("#2A7FB8", "solid"), "zero-pad": ("#00865F", "dash"), "projection": ("#B0578D", "dot")}
 MIDDLE, RIGHT = 2.75, 8.0  # where the layers stand, and the shortcut, in a picture 10 wide
 BLOCK = 6.6  # height of one block with its title
+SHORTCUT_BOX = (1.85, 3.9)  # its top and its bottom in a block
+INSIDE = 11  # size of the letters in boxes, which hold them in a column of 264 pixels
 
 
 def find_change(net: NetConfig) -> int:
@@ -71,17 +73,17 @@ def _draw_block(figure: go.Figure, top: float, title: str, parts: tuple[dict, ..
     colour, dash = SHORTCUTS[shortcut["part"]]
     _write(figure, 0.1, top + 0.25, f"<b>{title}</b>", "left", 13)
     _write(figure, MIDDLE, top + 0.95, f"a[l]: {first['input']}")
-    for y, part in ((1.6, first), (3.2, second)):
-        _draw_box(figure, MIDDLE, top + y, 2.65, 1.0, LINE, "solid", _describe_layer(part, net))
-        _draw_arrow(figure, MIDDLE, top + y - 0.35, top + y)
-    _write(figure, MIDDLE + 0.25, top + 2.88, f"a[l+1]: {first['shape']}", "left")
-    _write(figure, MIDDLE + 0.45, top + 4.45, f"z[l+2]: {second['shape']}", "left")
-    _draw_arrow(figure, MIDDLE, top + 4.2, top + 4.72)
+    for y, part, out in ((1.5, first, "a[l+1]"), (3.1, second, "z[l+2]")):
+        words = f"{_describe_layer(part, net)}<br>→ {out}: {part['shape']}"
+        _draw_box(figure, MIDDLE, top + y, 2.65, 1.3, LINE, "solid", words)
+        _draw_arrow(figure, MIDDLE, top + y - 0.3, top + y)
+    _draw_arrow(figure, MIDDLE, top + 4.4, top + 4.72)
     figure.add_shape(type="circle", x0=MIDDLE - 0.42, x1=MIDDLE + 0.42, y0=top + 4.72, y1=top + 5.38, line={"color": LINE})
     _write(figure, MIDDLE, top + 5.05, "<b>+</b>", size=16)
     _draw_shortcut(figure, top, colour, dash)
-    _draw_box(figure, RIGHT, top + 2.05, 1.95, 1.7, colour, dash, _describe_shortcut(shortcut, net))
-    _write(figure, RIGHT - 0.15, top + 4.45, f"s: {shortcut['shape']}", "right")
+    _draw_box(figure, RIGHT, top + SHORTCUT_BOX[0], 1.95, SHORTCUT_BOX[1] - SHORTCUT_BOX[0], colour, dash,
+              _describe_shortcut(shortcut, net))
+    _write(figure, RIGHT - 0.15, top + 5.42, f"s: {shortcut['shape']}", "right")
     _draw_arrow(figure, MIDDLE, top + 5.38, top + 5.85)
     g = "" if net.order == "pre" else "g → "
     _write(figure, MIDDLE, top + 6.12, f"{g}a[l+2]: {second['shape']}")
@@ -105,7 +107,7 @@ def _describe_shortcut(part: dict, net: NetConfig) -> str:
     stride = "<br>" + _("stride {stride}").format(stride=part["stride"]) if part["stride"] > 1 else ""
     name = {"identity": _("identity") + "<br>s = a[l]", "zero-pad": _("zero padding") + "<br>s = [a[l]; 0]" + stride,
             "projection": f"<b>W<sub>s</sub></b> · {outputs}×{inputs}<br>s = W<sub>s</sub> a[l]" + stride}
-    return f"{name[part['part']]}<br>{count(part['parameters'])}"
+    return f"{name[part['part']]}<br>{count(part['parameters']).replace(' ', '<br>', 1)}"
 
 
 def count(parameters: int) -> str:
@@ -115,9 +117,9 @@ def count(parameters: int) -> str:
 def _draw_shortcut(figure: go.Figure, top: float, colour: str, dash: str) -> None:
     """From a[l] round the layers to the sum, open where its box stands."""
     line, y = {"color": colour, "width": 2.5, "dash": dash}, top + 5.05
-    out = f"M {MIDDLE + 1.6} {top + 0.95} L {RIGHT} {top + 0.95} L {RIGHT} {top + 2.05}"
+    out = f"M {MIDDLE + 1.6} {top + 0.95} L {RIGHT} {top + 0.95} L {RIGHT} {top + SHORTCUT_BOX[0]}"
     figure.add_shape(type="path", path=out, line=line)
-    figure.add_shape(type="path", path=f"M {RIGHT} {top + 3.75} L {RIGHT} {y} L {MIDDLE + 0.6} {y}", line=line)
+    figure.add_shape(type="path", path=f"M {RIGHT} {top + SHORTCUT_BOX[1]} L {RIGHT} {y} L {MIDDLE + 0.6} {y}", line=line)
     figure.add_annotation(x=MIDDLE + 0.42, y=y, ax=MIDDLE + 1.2, ay=y, axref="x", ayref="y", text="",
                           showarrow=True, arrowhead=2, arrowwidth=2, arrowcolor=colour)
 
@@ -125,7 +127,7 @@ def _draw_shortcut(figure: go.Figure, top: float, colour: str, dash: str) -> Non
 def _draw_box(figure: go.Figure, x: float, y: float, half: float, height: float, colour: str, dash: str, text: str) -> None:
     figure.add_shape(type="rect", x0=x - half, x1=x + half, y0=y, y1=y + height, fillcolor="rgba(128,128,128,0.12)",
                      line={"color": colour, "width": 1.5, "dash": dash})
-    _write(figure, x, y + height / 2, text)
+    _write(figure, x, y + height / 2, text, size=INSIDE)
 
 
 def _draw_arrow(figure: go.Figure, x: float, y: float, end: float) -> None:

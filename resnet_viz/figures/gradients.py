@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from resnet_viz.figures.looks import COLOURS, GREY, SYMBOLS, finish_figure, finish_with_legend, set_log_axis
 from resnet_viz.records import Autocorrelation, SlopeResult
-from resnet_viz.text import _
+from resnet_viz.text import _, write_numbers
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 BAND = 0.18  # how opaque the band of all seeds is
@@ -43,7 +43,8 @@ def draw_slopes(curves: list[Curve], bounds: tuple[float, float] | None) -> go.F
         step = max(1, len(norms) // 12)
         shown = np.where(np.arange(len(norms)) % step == 0, 7, 0)
         figure.add_scatter(x=layers, y=np.where(norms > 0, norms, np.nan), name=curve.name, mode="lines+markers",
-                           line={"color": colour, "width": 2, "dash": DASHES[curve.mark]}, hovertemplate="%{y:.2g}",
+                           line={"color": colour, "width": 2, "dash": DASHES[curve.mark]}, text=write_numbers(norms, 2),
+                           hovertemplate="%{text}",
                            marker={"symbol": SYMBOLS[curve.mark], "size": shown, "line": {"width": 0}})
     figure.update_xaxes(title=_("Layer l, from input to output"))
     figure.update_yaxes(title=_("‖∂L/∂a[l]‖, per example"), type="log", exponentformat="power", range=bounds)
@@ -65,7 +66,8 @@ def draw_lines(names: list[str], results: list[Autocorrelation | None], seed: in
         if result is not None:
             x = np.linspace(-REACH, REACH, result.gradient.shape[1])
             figure.add_scatter(x=x, y=result.gradient[seed], mode="lines", line={"color": COLOURS[i], "width": 1.5},
-                               name=names[i], showlegend=False, hovertemplate="%{y:.3g}", row=i + 1, col=1)
+                               name=names[i], showlegend=False, hovertemplate="%{text}", row=i + 1, col=1,
+                               text=write_numbers(result.gradient[seed]))
     figure.update_xaxes(title="x", row=len(names), col=1)
     figure.update_yaxes(title="dy/dx")
     figure.update_layout(hovermode="x")
@@ -95,7 +97,7 @@ def draw_autocorrelation(names: list[str], results: list[Autocorrelation | None]
 
 def draw_now(names: list[str], gradients: list[np.ndarray]) -> go.Figure:
     """‖∂L/∂a[l]‖ of each net against l, input to output, on a log axis."""
-    figure = _draw_layers(names, [np.where(values > 0, values, np.nan) for values in gradients], "%{y:.2g}")
+    figure = _draw_layers(names, [np.where(values > 0, values, np.nan) for values in gradients], 2)
     figure.update_xaxes(title=_("Layer l, from input to output"))
     set_log_axis(figure, _("‖∂L/∂a[l]‖, per example"), np.concatenate(gradients))
     return finish_with_legend(figure, 340)
@@ -103,17 +105,17 @@ def draw_now(names: list[str], gradients: list[np.ndarray]) -> go.Figure:
 
 def draw_responses(names: list[str], responses: list[np.ndarray], ranked: bool) -> go.Figure:
     """The standard deviation of each layer's response, input to output, or the largest first."""
-    figure = _draw_layers(names, [np.sort(values)[::-1] if ranked else values for values in responses], "%{y:.3g}")
+    figure = _draw_layers(names, [np.sort(values)[::-1] if ranked else values for values in responses], 3)
     figure.update_xaxes(title=_("Layers, the largest first") if ranked else _("Layer, from input to output"))
     figure.update_yaxes(title=_("Standard deviation"), rangemode="tozero")
     return finish_with_legend(figure, 340)
 
 
-def _draw_layers(names: list[str], rows: list[np.ndarray], template: str) -> go.Figure:
+def _draw_layers(names: list[str], rows: list[np.ndarray], digits: int) -> go.Figure:
     """A number of each layer, a line for each net."""
     figure = go.Figure()
     for i, (name, values) in enumerate(zip(names, rows, strict=True)):
         figure.add_scatter(x=np.arange(1, len(values) + 1), y=values, name=name, mode="lines+markers",
                            line={"color": COLOURS[i], "dash": DASHES[i]}, marker={"symbol": SYMBOLS[i], "size": 8},
-                           hovertemplate=template)
+                           hovertemplate="%{text}", text=write_numbers(values, digits))
     return figure.update_layout(hovermode="x unified")

@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from resnet_viz.figures.looks import finish_figure
-from resnet_viz.text import _, write_scientific
+from resnet_viz.text import _, write_number, write_scientific
 
 NOISE = 1e-5  # relative: losses in single precision agree to about 1e-6
 FLOOR, CEILING = 1e-4, 1e3  # what is lower or higher is drawn at these
@@ -201,13 +201,13 @@ def _list_ticks(height: tuple[float, float]) -> tuple[list[float], list[str]]:
         values = [value for value in values if low - 1e-9 <= math.log10(value) <= high + 1e-9]
         if len(values) >= 3:
             break
-    words = [f"≥ {value:g}" if value >= CEILING else f"≤ {value:g}" if value <= FLOOR * 1.0001 else f"{value:g}"
-             for value in values]
+    signs = ["≥ " if value >= CEILING else "≤ " if value <= FLOOR * 1.0001 else "" for value in values]
+    words = [sign + write_number(value) for sign, value in zip(signs, values, strict=True)]
     return [math.log10(value) for value in values], words
 
 
 def _write_points(part: Slice) -> list[list[str]]:
-    return [[_("Loss {loss} at ({x}, {y})").format(loss=write_loss(value), x=f"{x:.3g}", y=f"{y:.3g}")
+    return [[_("Loss {loss} at ({x}, {y})").format(loss=write_loss(value), x=write_number(x), y=write_number(y))
              for x, value in zip(part.ticks, row, strict=True)] for y, row in zip(part.ticks, part.loss, strict=True)]
 
 
@@ -223,7 +223,7 @@ def write_loss(value: float) -> str:
         return f"{value:,.0f}"
     if 0 < value < FLOOR or value >= 100_000:
         return write_scientific(value, 3)
-    return f"{value:.4g}"
+    return write_number(value, 4)
 
 
 def list_points(parts: list[Slice]) -> list[dict[str, object]]:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from resnet_viz.figures.looks import COLOURS, PATTERNS, SYMBOLS, finish_with_legend, set_log_axis
 from resnet_viz.records import PathsResult
-from resnet_viz.text import _
+from resnet_viz.text import _, write_numbers
 
 DASHES = ("dash", "solid", "dot", "dashdot")
 
@@ -61,7 +61,8 @@ def draw_norms(names: list[str], results: list[PathsResult | None], together: bo
             continue
         norms = result.gradient_norm_by_length if together else result.path_norm
         figure.add_scatter(x=np.arange(len(norms)), y=np.where(norms > 0, norms, np.nan), name=name, mode="lines+markers",
-                           line={"color": COLOURS[i], "dash": DASHES[i]}, hovertemplate="%{y:.3g}",
+                           line={"color": COLOURS[i], "dash": DASHES[i]}, text=write_numbers(norms),
+                           hovertemplate="%{text}",
                            marker={"symbol": SYMBOLS[i], "size": 8})
         if together and math.isfinite(result.effective_length) and np.count_nonzero(result.lengths) > 1:
             figure.add_vline(x=result.effective_length, line={"color": COLOURS[i], "dash": "dashdot", "width": 2},

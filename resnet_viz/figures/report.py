@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from resnet_viz.figures.looks import COLOURS, SYMBOLS, draw_chance, finish_figure
 from resnet_viz.records import Frame
-from resnet_viz.text import _, percent_sign
+from resnet_viz.text import _, percent_sign, write_numbers
 
 MOST = 500  # points of a curve; of more the means of neighbours
 COLUMNS = 120  # steps that a heat map shows
@@ -23,10 +23,12 @@ def draw_learning(runs: Sequence[Frame], names: Sequence[str], measure: str, cha
     for i, (run, name) in enumerate(zip(runs, names, strict=True)):
         steps, values = thin(np.arange(run.first, run.first + len(run)), getattr(run, measure))
         figure.add_scatter(x=steps, y=factor * values, name=_("{net}: training batch").format(net=name), mode="lines",
-                           line=take_line(i), opacity=0.6, hovertemplate="%{y:.3g}" + suffix)
-        figure.add_scatter(x=run.probe_step, y=factor * getattr(run, f"test_{measure}"), mode="lines+markers",
+                           line=take_line(i), opacity=0.6, hovertemplate="%{text}",
+                           text=write_numbers(factor * values, 3, suffix))
+        held = factor * getattr(run, f"test_{measure}")
+        figure.add_scatter(x=run.probe_step, y=held, mode="lines+markers", text=write_numbers(held, 3, suffix),
                            name=_("{net}: held out").format(net=name), line=take_line(i) | {"width": 2.5},
-                           marker={"symbol": SYMBOLS[i % 4], "size": 5}, hovertemplate="%{y:.3g}" + suffix)
+                           marker={"symbol": SYMBOLS[i % 4], "size": 5}, hovertemplate="%{text}")
     if chance is not None:
         draw_chance(figure, chance)
     figure.update_xaxes(title=_("Step"))
@@ -43,7 +45,8 @@ def draw_gradients(runs: Sequence[Frame], names: Sequence[str]) -> go.Figure:
             figure.add_scatter(x=np.arange(1, len(values) + 1), y=np.where(values > 0, values, np.nan),
                                name=_("{net}, step {step}").format(net=name, step=run.first + row),
                                mode="lines+markers", line=take_line(i) | {"dash": dash},
-                               marker={"symbol": SYMBOLS[i % 4], "size": 5}, hovertemplate="%{y:.3g}")
+                               marker={"symbol": SYMBOLS[i % 4], "size": 5}, hovertemplate="%{text}",
+                               text=write_numbers(values))
     figure.update_xaxes(title=_("Layer, from input to output"))
     figure.update_yaxes(title=_("Gradient norm ‖∂L/∂a[l]‖"), type="log", exponentformat="power")
     return finish(figure, 380)
@@ -75,7 +78,8 @@ def draw_blocks(runs: Sequence[Frame], names: Sequence[str], measure: str) -> go
             figure.add_scatter(x=np.arange(1, values.shape[1] + 1), y=factor * values[row],
                                name=_("{net}, step {step}").format(net=name, step=run.probe_step[row]),
                                mode="lines+markers", line=take_line(i) | {"dash": dash},
-                               marker={"symbol": SYMBOLS[i % 4], "size": 5}, hovertemplate="%{y:.3g}" + suffix)
+                               marker={"symbol": SYMBOLS[i % 4], "size": 5}, hovertemplate="%{text}",
+                               text=write_numbers(factor * values[row], 3, suffix))
     figure.update_xaxes(title=_("Block, from input to output"))
     figure.update_yaxes(title=_("Shortcut share") if percent else _("‖W[l+2]‖"), ticksuffix=suffix, rangemode="tozero")
     return finish(figure, 360)

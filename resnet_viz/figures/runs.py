@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from resnet_viz.figures.looks import COLOURS, finish_figure
-from resnet_viz.text import _, percent_sign
+from resnet_viz.text import _, percent_sign, write_numbers
 
 DASHES = ("solid", "dash")
 MOST = len(COLOURS) * len(DASHES)  # curves that can be told apart
@@ -31,7 +31,7 @@ def draw_curves(curves: Sequence[Curve], title: str, percent: bool) -> go.Figure
         values = [None if value is None else 100 * value if percent else value for value in curve.values]
         figure.add_scatter(x=list(curve.steps), y=values, name=curve.name, mode="lines",
                            line={"color": COLOURS[i % len(COLOURS)], "width": 2, "dash": DASHES[i // len(COLOURS)]},
-                           hovertemplate="%{y:.3g}" + suffix)
+                           hovertemplate="%{text}", text=write_numbers(values, 3, suffix))
     figure.update_xaxes(title=_("Step"))
     figure.update_yaxes(title=title, rangemode="tozero", ticksuffix=suffix)
     figure.update_layout(hovermode="x unified", showlegend=True, legend={"orientation": "h", "y": -0.25, "yanchor": "top"})

@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from resnet_viz.figures.looks import COLOURS, GREY, SYMBOLS, finish_figure, finish_with_legend
-from resnet_viz.text import _, percent_sign, write_number
+from resnet_viz.text import _, percent_sign, write_number, write_numbers
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 WIDE = 30  # values that are so many times as large as the smallest want a log axis
@@ -116,7 +116,8 @@ def add_means(figure: go.Figure, line: Line, scale: Scale, measure: Measure) -> 
         line={"color": colour, "width": 2, "dash": dash},
         marker={"color": colour, "symbol": SYMBOLS[line.colour % len(SYMBOLS)], "size": 9},
         error_y={"array": up, "arrayminus": np.minimum(up, means), "color": colour, "thickness": 1.5, "width": 5},
-        hovertemplate=_("{net}: mean {mean}").format(net=line.name, mean="%{y:.3g}" + measure.suffix) + "<extra></extra>")
+        text=write_numbers(means, 3, measure.suffix),
+        hovertemplate=_("{net}: mean {mean}").format(net=line.name, mean="%{text}") + "<extra></extra>")
 
 
 def add_runs(figure: go.Figure, line: Line, scale: Scale, measure: Measure, diverged: bool) -> None:
@@ -128,9 +129,10 @@ def add_runs(figure: go.Figure, line: Line, scale: Scale, measure: Measure, dive
     figure.add_scatter(
         x=[place for place, _spot in found], y=[spot.value for _place, spot in found], mode="markers", name=line.name,
         legendgroup=line.name, showlegend=False, cliponaxis=False, customdata=[spot.seed for _place, spot in found],
+        text=write_numbers((spot.value for _place, spot in found), 3, measure.suffix),
         marker={"color": COLOURS[line.colour % len(COLOURS)], "symbol": symbol, "size": 10 if diverged else 6,
                 "opacity": 1 if diverged else 0.5},
-        hovertemplate=words.format(net=line.name, seed="%{customdata}", value="%{y:.3g}" + measure.suffix)
+        hovertemplate=words.format(net=line.name, seed="%{customdata}", value="%{text}")
         + "<extra></extra>")
 
 

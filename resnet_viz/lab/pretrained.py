@@ -1,5 +1,4 @@
-"""torchvision's ResNets on a picture that a person brings: the picture decoded safely, the weights found, the blocks made
-clear enough to be looked into.
+"""torchvision's ResNets, to look at a picture with: the weights found, the blocks made clear enough to be looked into.
 
 torchvision's blocks add in place and use one in-place ReLU several times, so hooks read the wrong tensor. `ClearBlock` has
 the same layers and the same numbers, a module for every step, and none in place.
@@ -8,36 +7,26 @@ the same layers and the same numbers, a module for every step, and none in place
 from __future__ import annotations
 
 import contextlib
-import errno
-import io
 import os
+import re
 import tempfile
 import urllib.request
-import warnings
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.resnet import BasicBlock, ResNet
-from torchvision.transforms import functional as T
 
+from resnet_viz.lab.checkpoints import fill, match_names, read_state, refuse
 from resnet_viz.lab.nets import IdentityShortcut
-from resnet_viz.records import N_, ConfigError, check_pretrained
+from resnet_viz.records import MAX_CLASSES, N_, ConfigError, check_pretrained
 
-MAX_BYTES = 10 * 2**20
-MAX_PIXELS = 20_000_000
-MAX_RATIO = 10  # a line of one pixel would become enormous when its short side is made 256
-MAX_FILE = 2**30
-SIDE, CROP = 256, 224
+NAMES = 1000  # classes, of which torchvision knows the names
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Progress = Callable[[int, int | None], None]  # bytes so far, and of all
 
@@ -60,7 +49,9 @@ class ClearBlock(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Pretrained:
-    """A ResNet in evaluation mode, its 1000 class names, and whether its weights are random: nobody trained them."""
+    """A ResNet in evaluation mode, its classes’ names, or numbers where nobody knows them, and whether its weights are
+    random: nobody trained them.
+    """
 
     module: ResNet
     classes: tuple[str, ...]
@@ -73,51 +64,6 @@ class Pretrained:
     def last_block(self, stage: int) -> ClearBlock:
         """The last block of a stage from 0 to 3."""
         return getattr(self.module, f"layer{stage + 1}")[-1]
-
-
-def decode_picture(data: bytes, name: str = "") -> np.ndarray:
-    """A PNG or JPEG as the nets see it: (224, 224, 3) uint8, RGB, its short side made 256 and the middle cut out.
-
-    Raises `ConfigError` for any other content, more than 10 MB or 20 megapixels (before anything is decoded), or a
-    picture more than ten times as long as it is high.
-    """
-    if len(data) > MAX_BYTES:
-        raise ConfigError("picture", f"{len(data)} bytes", N_("a file of {high} MB at most"), high=MAX_BYTES // 2**20)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
-            _check_size(*image.size)
-            image = _to_rgb(ImageOps.exif_transpose(image))
-    except ConfigError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        _refuse_pixels("so many pixels")
-    except Exception as error:  # a broken file can fail in any of a decoder's ways
-        raise ConfigError("picture", name or type(error).__name__, N_("a whole PNG or JPEG picture")) from None
-    return np.array(T.center_crop(T.resize(image, [SIDE], antialias=True), [CROP]))
-
-
-def _refuse_pixels(value: str) -> None:
-    raise ConfigError("picture", value, N_("{high} megapixels at most"), high=MAX_PIXELS // 10**6)
-
-
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        _refuse_pixels(f"{width}×{height}")
-    if max(width, height) > MAX_RATIO * min(width, height):
-        raise ConfigError("picture", f"{width}×{height}", N_("sides of which one is at most {high} times the other"),
-                          high=MAX_RATIO)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Transparent parts become white, 16-bit greys 8-bit ones."""
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image) // 256).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
 
 
 def prepare(picture: np.ndarray) -> Tensor:
@@ -133,13 +79,50 @@ def load_pretrained(name: str, weights: str = "download", progress: Progress | N
     """
     check_pretrained(name)
     known = models.get_model_weights(name).IMAGENET1K_V1
+    path = download_weights(known.url, progress) if weights == "download" else weights
+    state = None if weights == "random" else read_state(path)
+    classes = NAMES if state is None else count_classes(state, path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = models.get_model(name)
-    if weights != "random":
-        path = download_weights(known.url, progress) if weights == "download" else weights
-        fill(module, read_state(path), path)
-    return Pretrained(clear(module).eval().requires_grad_(False), tuple(known.meta["categories"]), weights == "random")
+        module = models.get_model(name, num_classes=classes)
+    if state is not None:
+        fill_resnet(module, state, path)
+    names = known.meta["categories"] if classes == NAMES else map(str, range(classes))
+    return Pretrained(clear(module).eval().requires_grad_(False), tuple(names), state is None)
+
+
+def count_classes(state: dict[str, Tensor], path: str) -> int:
+    """Those of the file’s last layer; ImageNet’s where it has none that fits, which `fill_resnet` tells."""
+    last = [part for name, part in state.items() if name.endswith("fc.weight") and part.dim() == 2]
+    if len(last) != 1:
+        return NAMES
+    if not 2 <= len(last[0]) <= MAX_CLASSES:
+        takes = N_("a last layer of {low} to {high} classes, and this one has {found}")
+        refuse(path, takes, low=2, high=MAX_CLASSES, found=len(last[0]))
+    return len(last[0])
+
+
+def fill_resnet(module: ResNet, state: dict[str, Tensor], path: str) -> None:
+    """`fill`, which a net of another depth is told by its name."""
+    wanted = module.state_dict()
+    state = match_names(state, wanted)
+    expected, found = name_resnet(wanted), name_resnet(state)
+    if found is not None and found != expected:
+        refuse(path, N_("weights of {expected}, and this file has those of {found}"), expected=expected, found=found)
+    fill(module, state, path)
+
+
+def name_resnet(state: Mapping[str, Tensor]) -> str | None:
+    """Which net has these tensors, such as "ResNet-34", by torchvision’s names for them; None for none with such names."""
+    first, second = (state.get(f"layer1.0.conv{k}.weight") for k in (1, 2))
+    if first is None or second is None or "conv1.weight" not in state:
+        return None
+    blocks = {found[0] for name in state if (found := re.match(r"layer\d+\.\d+\.", name))}
+    deep = "layer1.0.conv3.weight" in state
+    depth = 2 + len(blocks) * (3 if deep else 2)
+    grouped = second.shape[1:2] != first.shape[:1]
+    kind = "ResNeXt" if grouped else "Wide ResNet" if deep and len(first) > 64 else "ResNet"
+    return f"{kind}-{depth}"
 
 
 def clear(module: ResNet) -> ResNet:
@@ -200,49 +183,3 @@ def fetch_weights(name: str, note: str) -> str:
 def list_classes() -> tuple[str, ...]:
     """The names of ImageNet's 1000 classes."""
     return tuple(models.ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
-
-
-def read_state(path: str) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, or of a state dict that torch saved; nothing in it is run."""
-    try:
-        _check_file(path)
-        with open(path, "rb") as file:
-            start = file.read(9)
-        if start[8:] == b"{":
-            return safetensors.torch.load_file(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file can fail in any of a reader's ways
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        takes = N_("a readable safetensors file or state dict ({reason})")
-        raise ConfigError("weights", str(path), takes, reason=reason) from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ConfigError("weights", str(path), N_("a state dict: tensors by name, and nothing else"))
-    return state
-
-
-def _check_file(path: str) -> None:
-    """Raise `OSError` for what is no file, or too large as it is or when unpacked: torch's files are zip archives."""
-    size = os.path.getsize(path)
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            size = max(size, sum(part.file_size for part in archive.infolist()))
-    if not os.path.isfile(path) or size > MAX_FILE:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-
-
-def fill(module: nn.Module, state: dict[str, Any], path: str) -> None:
-    """Fill a net. Raises `ConfigError`, before anything is filled, where a name is another or a tensor does not fit."""
-    wanted = {name: part for name, part in module.state_dict().items() if not name.endswith("num_batches_tracked")}
-    wrong = [name for name, part in wanted.items() if name not in state or not _fits(state[name], part)]
-    wrong += [name for name in state if name not in wanted and not str(name).endswith("num_batches_tracked")]
-    if wrong:
-        takes = N_("weights of this net: {name} is missing, unknown, of another shape or not finite")
-        raise ConfigError("weights", str(path), takes, name=repr(wrong[0])[1:-1][:60])
-    module.load_state_dict({name: state[name] for name in wanted}, strict=False)
-
-
-def _fits(given: Tensor, part: Tensor) -> bool:
-    plain = given.layout is torch.strided and given.device.type == "cpu" and given.is_floating_point()
-    return plain and given.shape == part.shape and bool(torch.isfinite(given).all())

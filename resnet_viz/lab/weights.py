@@ -1,21 +1,18 @@
-"""Weights in files of the safetensors format: names, shapes and numbers, and nothing that could run when it is read."""
+"""Our own nets' weights to and from files: names, shapes and numbers, and nothing that could run when it is read."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
+from resnet_viz.lab.checkpoints import fill, match_names, read_metadata, read_state, refuse
 from resnet_viz.lab.nets import Net
-from resnet_viz.records import N_, ConfigError
-
-PRECISIONS = ("F16", "F32", "F64")  # what is read; written is F32
+from resnet_viz.records import N_
 
 
 def name_tensors(module: Net) -> dict[str, Tensor]:
@@ -29,54 +26,23 @@ def write_weights(module: Net, config: dict[str, Any]) -> bytes:
     return save(tensors, {"config": json.dumps(config)})
 
 
-@torch.no_grad()
 def read_weights(module: Net, path: str) -> None:
-    """Fill a net from a file. Raises `ConfigError`, before anything is filled, where a name or a shape is another."""
+    """Fill a net from a file. Raises `ConfigError`, before anything is filled, where the file's net is another."""
     wanted = name_tensors(module)
-    with open_weights(path) as file:
-        found = sorted(file.keys())
-        for name, tensor in wanted.items():
-            check_tensor(name, tuple(tensor.shape), file.get_slice(name) if name in found else None, path)
-        for name in found:
-            if name not in wanted and not name.endswith(".num_batches_tracked"):
-                takes = N_("weights of this net, which has no {name}, as the file has of shape {found}")
-                shape = write_shape(file.get_slice(name).get_shape())
-                raise ConfigError("weights", path, takes, name=repr(name)[1:-1][:60], found=shape)
-        for name, tensor in wanted.items():
-            tensor.copy_(torch.from_numpy(file.get_tensor(name)))
+    state = match_names(read_state(path), wanted)
+    here, there = count_layers(wanted), count_layers(state)
+    if there and there != here:
+        takes = N_("weights of a net of {expected} layers, and the file’s has {found}")
+        refuse(path, takes, expected=here, found=there)
+    fill(module, state, path)
 
 
 def read_config(path: str) -> str | None:
     """The JSON that a file keeps beside its weights, if it keeps any."""
-    with open_weights(path) as file:
-        return (file.metadata() or {}).get("config")
+    return read_metadata(path, "config")
 
 
-@contextlib.contextmanager
-def open_weights(path: str) -> Iterator[Any]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            yield file
-    except (OSError, SafetensorError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise ConfigError("weights", path, N_("a readable safetensors file ({reason})"), reason=reason[:200]) from None
-
-
-def check_tensor(name: str, shape: tuple[int, ...], part: Any, path: str) -> None:
-    """Raise where a tensor of the net is not in the file, has another shape there, or is no floating-point one."""
-    expected = write_shape(shape)
-    if part is None:
-        takes = N_("weights of this net: {name}, of shape {expected}, is not in the file")
-        raise ConfigError("weights", path, takes, name=name, expected=expected)
-    if (found := write_shape(part.get_shape())) != expected:
-        takes = N_("weights of this net: {name} has shape {expected} here, and {found} in the file")
-        raise ConfigError("weights", path, takes, name=name, expected=expected, found=found)
-    if part.get_dtype() not in PRECISIONS:
-        takes = N_("floating-point weights of one of {allowed}, but {name} is {found}")
-        raise ConfigError("weights", path, takes, allowed=tuple(PRECISIONS), name=name, found=part.get_dtype())
-
-
-def write_shape(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape)) or "()"
+def count_layers(names: Iterable[str]) -> int:
+    """The depth of a net whose tensors have these names; 0 where it is none of ours."""
+    layers = {found[0] for name in names if (found := re.match(r"blocks\.\d+\.layer\d+\.weight$", name))}
+    return len(layers) + 2 if layers else 0

@@ -17,6 +17,9 @@ MAP_METHODS = ("integrated-gradients", "occlusion", "grad-cam")
 BASELINES = ("zero", "mean")
 MAX_CREDIT_STEPS = 1000
 PRETRAINED = ("resnet18", "resnet34", "resnet50")
+PICTURE_KINDS = {"PNG": ("png",), "JPEG": ("jpg", "jpeg"), "WebP": ("webp",), "AVIF": ("avif",), "GIF": ("gif",),
+                 "BMP": ("bmp",)}  # what is read, and how such files end; the first picture of those that move
+MAX_CLASSES = 22_000  # of a net of torchvision's kind; ImageNet as a whole has 21,841
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +75,19 @@ class AblationResult:
 
 
 @dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture that a person brought, as torchvision's nets see it: `pixels` (224, 224, 3) uint8, RGB. `bits` of a file's
+    16 were taken for all, where its largest value leaves some empty; else None.
+    """
+
+    pixels: np.ndarray
+    bits: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class PictureCredit:
-    """torchvision's ResNet on a picture: the five likeliest classes with their probabilities, and for class `target` the
-    credit `map` (H, W) float32 of each pixel, summed over its colours. `random`: nobody trained these weights.
+    """torchvision's ResNet on a picture: the likeliest classes, five at most, with their probabilities, and for class
+    `target` the credit `map` (H, W) float32 of each pixel, summed over its colours. `random`: nobody trained these weights.
     """
 
     probabilities: tuple[tuple[str, float], ...]

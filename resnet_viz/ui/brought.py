@@ -18,14 +18,15 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.credit import draw_brought, draw_credit, find_reach, is_noise, list_credits, list_maps
-from resnet_viz.records import N_, PRETRAINED, ConfigError, CreditResult, PictureCredit
-from resnet_viz.text import _, join, percent_sign, use_language
+from resnet_viz.records import N_, PICTURE_KINDS, PRETRAINED, ConfigError, CreditResult, Picture, PictureCredit
+from resnet_viz.text import _, join, percent_sign, use_language, write_number
 from resnet_viz.ui.charts import show_chart
-from resnet_viz.ui.crediting import KEY, NONE, PICTURE_STAGES, choose, get_asked
+from resnet_viz.ui.crediting import KEY, NONE, PICTURE_STAGES, change, choose, get_asked
 from resnet_viz.ui.progress import POLL, follow_job
 from resnet_viz.ui.words import label_maps, label_methods, sentence
 
-MAX_PICTURE, MAX_WEIGHTS = 10, 120  # MB
+MAX_PICTURE, MAX_WEIGHTS = 10, 200  # MB; of weights so much that a momentum may stand beside ResNet-50's
+ENDINGS = ("safetensors", "pth", "pt", "bin", "th", "tar", "ckpt")  # "tar" for .pth.tar, which is none
 MAX_KEPT = 6  # weight files that people have brought
 MEGABYTES = {"resnet18": 45, "resnet34": 83, "resnet50": 98}  # of torchvision's files
 STEPS, WINDOW = 20, 32  # from black to the picture; pixels a side of what occlusion hides
@@ -46,8 +47,8 @@ def show_brought() -> None:
     _mend_uploads(key=KEY + "upload", data={"text": {"choose": _("Choose a file"), "limit": _("{high} MB at most")}})
     left, right = st.columns(2, gap="medium")
     with left:
-        upload = st.file_uploader(_("A picture, PNG or JPEG"), ["png", "jpg", "jpeg"], key=KEY + "picture-file",
-                                  max_upload_size=MAX_PICTURE)
+        upload = st.file_uploader(_("A picture: {kinds}").format(kinds=", ".join(PICTURE_KINDS)),
+                                  sum(PICTURE_KINDS.values(), ()), key=KEY + "picture-file", max_upload_size=MAX_PICTURE)
     with right:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             choose(st.segmented_control, _("Net"), "picture_net", {name: name.replace("resnet", "ResNet-")
@@ -66,21 +67,34 @@ def show_brought() -> None:
     except ConfigError as error:
         st.error(sentence(error), icon=":material/broken_image:")
         return
+    if picture.bits is not None:
+        st.info(tell_bits(picture.bits), icon=":material/exposure:")
     if weights is not None:
-        show_picture(picture, weights, label)
+        show_picture(picture.pixels, weights, label)
+
+
+def tell_bits(bits: int) -> str:
+    return _("This file has 16 bits for each value, but none of its values needs more than {bits}. It was read as "
+             "{bits}-bit data, {factor} times as bright as it stands there.").format(bits=bits, factor=2 ** (16 - bits))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def decode(name: str, _upload: UploadedFile) -> np.ndarray:
+def decode(name: str, _upload: UploadedFile) -> Picture:
     """A picture as the nets see it, decoded on a worker; `name` is its hash. Raises `ConfigError`."""
     if _upload.size > MAX_PICTURE * 2**20:  # the browser holds such a file back, but need not
         raise ConfigError("picture", _upload.name, N_("a file of {high} MB at most"), high=MAX_PICTURE)
-    return hub.call(hub.demonstrate("pretrained.decode_picture", _upload.getvalue(), _upload.name))
+    return hub.call(hub.demonstrate("pictures.decode_picture", _upload.getvalue(), _upload.name))
 
 
-@st.cache_data(show_spinner=False)
-def list_classes() -> tuple[str, ...]:
-    return hub.call(hub.demonstrate("pretrained.list_classes"))
+@st.cache_data(max_entries=32, show_spinner=False)
+def list_classes(net: str, weights: str, label: str) -> tuple[str, ...] | ConfigError:
+    """The names of a net's classes, numbers where nobody knows them; or what is wrong with a brought file."""
+    if not label:
+        return hub.call(hub.demonstrate("pretrained.list_classes"))
+    try:
+        return hub.call(hub.demonstrate("experiments.pictures.read_classes", net, weights, label))
+    except ConfigError as error:
+        return error
 
 
 # ---------------------------------------------------------------------------------------------------- weights
@@ -93,9 +107,17 @@ def take_weights() -> tuple[str | None, str]:
         return "random", ""
     if asked.picture_weights == "download":
         return show_download(asked.picture_net), ""
-    upload = st.file_uploader(_("The weights: .safetensors, or a state dict"), ["safetensors", "pth", "pt", "bin"],
-                              key=KEY + "weights-file", max_upload_size=MAX_WEIGHTS)
-    return (None, "") if upload is None else (keep_file(upload), upload.name)
+    upload = st.file_uploader(_("The weights: .safetensors, or a state dict"), ENDINGS, key=KEY + "weights-file",
+                              max_upload_size=MAX_WEIGHTS)
+    if upload is None:
+        return None, ""
+    path = keep_file(upload)
+    with st.spinner(_("Looking into the file")):
+        found = list_classes(asked.picture_net, path, upload.name)
+    if isinstance(found, ConfigError):
+        st.error(sentence(found), icon=":material/broken_image:")
+        return None, ""
+    return path, upload.name
 
 
 def keep_file(upload: UploadedFile) -> str:
@@ -176,6 +198,9 @@ def read_note(note: Path) -> tuple[int, int]:
 
 def show_picture(picture: np.ndarray, weights: str, label: str) -> None:
     """Choose what is asked, measure, and show it."""
+    classes = list_classes(get_asked().picture_net, weights, label)
+    if (get_asked().picture_target or 0) >= len(classes):  # a link's, or another file's
+        change(picture_target=None)
     asked = get_asked()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         choose(st.segmented_control, _("Map"), "picture_map", label_maps(), required=True)
@@ -183,7 +208,8 @@ def show_picture(picture: np.ndarray, weights: str, label: str) -> None:
             choose(st.segmented_control, _("Stage"), "picture_stage", {k: str(k + 1) for k in range(PICTURE_STAGES)},
                    required=True)
         choose(st.selectbox, _("Method of the bars"), "picture_method", label_methods(), width=220)
-        names = {NONE: _("The likeliest")} | dict(enumerate(f"{name} ({k})" for k, name in enumerate(list_classes())))
+        names = {NONE: _("The likeliest")} | {
+            k: name if name == str(k) else f"{name} ({k})" for k, name in enumerate(classes)}
         choose(st.selectbox, _("Credit for the class"), "picture_target", names, width=260)
     key = ("brought", asked.picture_net, weights, sha256(picture.tobytes()).hexdigest(), asked.picture_map,
            asked.picture_stage if asked.picture_map == "grad-cam" else None, asked.picture_method, asked.picture_target)
@@ -247,7 +273,7 @@ def show_bars(result: CreditResult) -> None:
                list_credits([asked.picture_net], [{asked.picture_method: result}], [None]))
     error = float(result.completeness_error.max())
     st.markdown(join(alt, _("The logit is {change} away from a black picture’s; completeness error {error} % at "
-                            "most.").format(change=f"{result.output_change:+.2f}", error=f"{100 * error:.2g}")))
+                            "most.").format(change=f"{result.output_change:+.2f}", error=write_number(100 * error, 2))))
     if error > LARGE:
         st.warning(_("These bars do not add up well: do not read small differences from them. DeepLift adds up here."),
                    icon=":material/warning:")

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from resnet_viz import records
-from resnet_viz.text import _
+from resnet_viz.text import _, write_number
 from resnet_viz.ui.settings import ALL, COMPARABLE, DEFAULTS, Settings, read_value, write_value
 
 
@@ -225,7 +225,8 @@ def name_lanes(settings: Settings, skips: list[bool]) -> list[str]:
         if settings.compare == "decay_bias":
             return [f"{label} · {_('Yes') if value else _('No')}" for value in values]
         return [f"{label} · {options.get(value, write_value(value))}" if isinstance(value, str)
-                else f"{label} {write_value(value)}" for value in values]
+                else f"{label} {write_number(value, 6) if isinstance(value, float) else write_value(value)}"
+                for value in values]
     names = [_("Residual net") if skip else _("Plain net") for skip in skips]
     if names[0] != names[1]:
         return names

@@ -15,6 +15,7 @@ from resnet_viz.records import (
     CREDIT_METHODS,
     DATASETS,
     MAP_METHODS,
+    MAX_CLASSES,
     MAX_CREDIT_STEPS,
     N_,
     PRETRAINED,
@@ -152,7 +153,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "window": _read_whole(1, MAX_WINDOW), "stage": _read_whole(0, STAGES - 1),
     "picture_net": _read_choice(*PRETRAINED), "picture_weights": _read_choice(*WEIGHTS),
     "picture_map": _read_choice(*MAP_METHODS), "picture_stage": _read_whole(0, PICTURE_STAGES - 1),
-    "picture_method": _read_choice(*CREDIT_METHODS), "picture_target": _read_whole(0, 999),
+    "picture_method": _read_choice(*CREDIT_METHODS), "picture_target": _read_whole(0, MAX_CLASSES - 1),
 }
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from resnet_viz.records import FAMILY_DEFAULTS, N_, ConfigError, UnknownFieldError
 from resnet_viz.sweeps import READY, SETTINGS, SweepConfig, make_sweep
-from resnet_viz.text import _
+from resnet_viz.text import _, write_number
 from resnet_viz.ui import controls
 from resnet_viz.ui.controls import OPTIONS, group_fields, label_fields, label_options, name_decay, show_field
 from resnet_viz.ui.settings import DEFAULTS, Settings, read_value, write_value
@@ -88,6 +88,8 @@ def name_value(name: str, value: Any) -> str:
         return _("Yes") if value else _("No")
     if value == "none":
         return {"shortcut": _("Plain net"), "norm": _("No normalisation")}.get(name, value)
+    if isinstance(value, float):
+        return write_number(value, 6)
     return label_options().get(value, value) if isinstance(value, str) else write_value(value)
 
 

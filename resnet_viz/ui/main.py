@@ -30,6 +30,9 @@ from resnet_viz.ui.words import sentence
 logger = logging.getLogger(__name__)
 ASSETS = Path(__file__).parents[2] / "assets"
 
+mend_markup = st.components.v2.component("resnet_viz_markup", isolate_styles=False,
+                                         js=(ASSETS / "markup.js").read_text(encoding="utf-8"))
+
 st.set_page_config(page_title="ResNet Viz", page_icon=str(ASSETS / "icon.svg"), layout="wide",
                    initial_sidebar_state="auto")
 if hub.loop is None:
@@ -41,6 +44,9 @@ st.html(ASSETS / "page.css")
 with st.container(key="language-of-the-page"):  # for screen readers, and for the shapes of Chinese signs
     st.html(f'<script>document.documentElement.lang = "{get_language().replace("_", "-")}"</script>',
             unsafe_allow_javascript=True)
+    mend_markup(key="markup", data={"text": {"code": _("Code, wider than the page"),
+                                             "table": _("A table, wider than the page"),
+                                             "formula": _("A formula, wider than the page")}})
 sections = {
     "": [st.Page(race.show_page, title=_("Race"), url_path="race", icon=":material/flag:", default=True)],
     _("Surgery"): [

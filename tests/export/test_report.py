@@ -25,7 +25,7 @@ from resnet_viz.records import (
     TrainConfig,
     count_parameters,
 )
-from resnet_viz.text import use_language
+from resnet_viz.text import use_language, write_number
 
 STEPS = 25
 NET = NetConfig(depth=8, width=(12,))
@@ -76,7 +76,7 @@ def test_the_page_is_whole_and_in_the_readers_language(lanes: list[LaneReport], 
     assert html.escape(script) in page and "plain <script>" not in page
     for lane, part in zip(RACE.lanes, lanes, strict=True):
         assert f"{count_parameters(lane.net, RACE.data):,}" in page
-        assert f"{100 * part.ends['test_accuracy']:.2f} %" in page and f"{part.ends['train_loss']:.4g}" in page
+        assert f"{100 * part.ends['test_accuracy']:.2f} %" in page and write_number(part.ends["train_loss"], 4) in page
     assert "lr = 0.02" in page
 
 

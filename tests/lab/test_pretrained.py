@@ -1,11 +1,7 @@
-"""torchvision's ResNets: only safe pictures come in, the clear net is the same net, and random weights are named so."""
+"""torchvision's ResNets: weights as trainers write them, the clear net is the same net, random weights are named so."""
 
 import io
-import pickle
-import struct
 import urllib.error
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +13,8 @@ from torchvision import models
 
 from resnet_viz.lab import pretrained
 from resnet_viz.lab.experiments.pictures import measure_picture, measure_picture_blocks
-from resnet_viz.lab.pretrained import decode_picture, load_pretrained, prepare
+from resnet_viz.lab.pictures import decode_picture
+from resnet_viz.lab.pretrained import load_pretrained, prepare
 from resnet_viz.records import ConfigError
 
 torch.set_num_threads(1)
@@ -33,20 +30,6 @@ def draw(width: int = 300, height: int = 260) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
 
 
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def write_png(width: int, height: int, depth: int, pixels: bytes) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-
-
-def claim_size(width: int, height: int) -> bytes:
-    """A PNG of a few bytes whose header claims a size."""
-    return write_png(width, height, 8, zlib.compress(b""))
-
-
 @pytest.fixture(scope="module")
 def model() -> pretrained.Pretrained:
     return load_pretrained("resnet18", "random")
@@ -56,71 +39,7 @@ def model() -> pretrained.Pretrained:
 def test_a_picture_is_prepared_as_the_weights_say(kind: str) -> None:
     data = encode(draw(), kind)
     expected = models.ResNet18_Weights.IMAGENET1K_V1.transforms()(Image.open(io.BytesIO(data)))
-    torch.testing.assert_close(prepare(decode_picture(data))[0], expected)
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "I;16", "1"])
-def test_every_mode_becomes_rgb(mode: str) -> None:
-    image = Image.new("I;16", (50, 40), 30000) if mode == "I;16" else draw().convert(mode)
-    assert decode_picture(encode(image)).shape == (224, 224, 3)
-
-
-@pytest.mark.parametrize("kind", ["1 pixel", "CMYK", "16 bit RGB", "animated", "huge comment"])
-def test_odd_but_whole_pictures_are_seen_or_told(kind: str) -> None:
-    """They give a picture, or a sentence; never another exception."""
-    if kind == "1 pixel":
-        data = encode(Image.new("RGB", (1, 1), "red"))
-        assert (decode_picture(data) == (255, 0, 0)).all()
-    elif kind == "CMYK":
-        assert decode_picture(encode(draw().convert("CMYK"), "JPEG")).shape == (224, 224, 3)
-    elif kind == "16 bit RGB":
-        rows = b"".join(b"\0" + bytes([200, 0, 100, 0, 50, 0]) * 40 for _ in range(40))
-        found = decode_picture(write_png(40, 40, 16, zlib.compress(rows)))
-        assert (found == (200, 100, 50)).all()
-    elif kind == "animated":
-        out = io.BytesIO()
-        frames = [Image.new("RGB", (50, 50), colour) for colour in ("red", "blue")]
-        frames[0].save(out, "PNG", save_all=True, append_images=frames[1:])
-        assert (decode_picture(out.getvalue()) == (255, 0, 0)).all()
-    else:
-        data = encode(draw())
-        bomb = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(50_000_000)))
-        with pytest.raises(ConfigError, match="PNG or JPEG"):
-            decode_picture(data[:-12] + bomb + data[-12:])
-
-
-def test_transparent_parts_are_white_and_16_bit_greys_are_greys() -> None:
-    assert (decode_picture(encode(Image.new("RGBA", (40, 40), (0, 0, 0, 0)))) == 255).all()
-    assert (decode_picture(encode(Image.new("I;16", (40, 40), 100 * 256))) == 100).all()
-
-
-def test_a_picture_is_turned_as_its_camera_was() -> None:
-    image = Image.new("RGB", (100, 100), "red")
-    image.paste("blue", (0, 0, 100, 50))  # the upper half
-    exif = image.getexif()
-    exif[0x0112] = 3  # upside down
-    out = io.BytesIO()
-    image.save(out, "JPEG", exif=exif, quality=95)
-    found = decode_picture(out.getvalue()).astype(int)
-    assert np.abs(found[10, 112] - (255, 0, 0)).max() < 10 and np.abs(found[-10, 112] - (0, 0, 255)).max() < 10
-
-
-@pytest.mark.parametrize("data, word", [
-    (b"", "PNG or JPEG"), (b"GIF89a" + bytes(50), "PNG or JPEG"), (encode(draw(), "BMP"), "PNG or JPEG"),
-    (encode(draw(), "GIF"), "PNG or JPEG"), (encode(draw())[:400], "PNG or JPEG"),
-    (encode(draw(), "JPEG")[:5000], "PNG or JPEG"), (b"\x89PNG\r\n\x1a\n" + bytes(100), "PNG or JPEG"),
-    (bytes(10 * 2**20 + 1), "10 MB"),
-    (claim_size(5000, 5000), "20 megapixels"), (claim_size(60000, 60000), "20 megapixels"),
-    (claim_size(1, 1_000_000), "10 times"), (encode(Image.new("RGB", (1, 5000))), "10 times")])
-def test_what_is_no_safe_picture_is_told(data: bytes, word: str) -> None:
-    with pytest.raises(ConfigError, match=word):
-        decode_picture(data)
-
-
-def test_nothing_is_decoded_before_its_size_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
-    with pytest.raises(ConfigError, match="megapixels"):
-        decode_picture(claim_size(5000, 5000))
+    torch.testing.assert_close(prepare(decode_picture(data).pixels)[0], expected)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
@@ -142,50 +61,52 @@ def test_weights_come_from_either_kind_of_file(tmp_path, model) -> None:
         loaded = load_pretrained("resnet18", str(tmp_path / name))
         assert not loaded.random and torch.equal(loaded.module(x), source(x))
         assert not torch.equal(loaded.module(x), model.module(x))
-    with pytest.raises(ConfigError, match="of another shape"):
-        load_pretrained("resnet34", str(tmp_path / "a.pth"))
 
 
-@pytest.mark.parametrize("fault", ["missing", "unknown", "shape", "nan", "integers", "sparse"])
-def test_weights_that_do_not_fit_are_told_by_name(tmp_path, fault: str) -> None:
+def write_resnet(path: Path, name: str, **more: object) -> str:
+    torch.save({"state_dict": {f"module.{k}": v for k, v in models.get_model(name, **more).state_dict().items()},
+                "epoch": 90}, path)
+    return str(path)
+
+
+def test_a_net_of_any_number_of_classes_is_looked_at(tmp_path) -> None:
+    """Where nobody knows the classes’ names they have numbers."""
+    found = load_pretrained("resnet18", write_resnet(tmp_path / "a.pth.tar", "resnet18", num_classes=3))
+    assert found.classes == ("0", "1", "2") and not found.random
+    seen = measure_picture(found, decode_picture(encode(draw())).pixels, "grad-cam")
+    assert sorted(name for name, _ in seen.probabilities) == ["0", "1", "2"]
+    assert sum(share for _, share in seen.probabilities) == pytest.approx(1)
+    with pytest.raises(ConfigError, match="from 0 to 2"):
+        measure_picture(found, decode_picture(encode(draw())).pixels, "grad-cam", 3)
+    with pytest.raises(ConfigError, match="of 2 to 22000 classes, and this one has 1"):
+        load_pretrained("resnet18", write_resnet(tmp_path / "b.pth", "resnet18", num_classes=1))
+
+
+@pytest.mark.parametrize("name, words", [
+    ("resnet34", "weights of ResNet-18, and this file has those of ResNet-34"), ("resnet50", "those of ResNet-50"),
+    ("wide_resnet50_2", "those of Wide ResNet-50"), ("resnext50_32x4d", "those of ResNeXt-50")])
+def test_a_net_of_another_depth_is_told_which_it_is(name: str, words: str) -> None:
+    with torch.device("meta"):
+        state = models.get_model(name).state_dict()
+        module = models.resnet18()
+    with pytest.raises(ConfigError, match=words):
+        pretrained.fill_resnet(module, state, "a.pth")
+
+
+def test_a_cifar_net_of_a_trainer_is_told_its_depth(tmp_path) -> None:
+    """Names as in the well-known 6n+2 nets in PyTorch: three stages, and a last layer that is called linear."""
+    names = ["conv1", *(f"layer{s}.{k}.conv{c}" for s in (1, 2, 3) for k in range(9) for c in (1, 2)), "linear"]
+    torch.save({"state_dict": {f"module.{name}.weight": torch.zeros(16, 16, 3, 3) for name in names}}, tmp_path / "a.th")
+    with pytest.raises(ConfigError, match="those of ResNet-56"):
+        load_pretrained("resnet18", str(tmp_path / "a.th"))
+
+
+def test_weights_of_this_net_that_do_not_fit_are_told_by_name(tmp_path) -> None:
     state = models.resnet18().state_dict()
-    name = "layer2.0.conv1.weight"
-    part = state.pop(name)
-    changed = {"unknown": {name: part, "head.extra": part}, "shape": {name: part[:-1]}, "nan": {name: part * torch.nan},
-               "integers": {name: part.int()}, "sparse": {name: part.to_sparse()}}
-    torch.save(state | changed.get(fault, {}), tmp_path / "a.pth")
-    with pytest.raises(ConfigError, match="head.extra" if fault == "unknown" else name):
+    del state["layer2.0.conv1.weight"]
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(ConfigError, match="layer2.0.conv1.weight, of shape 128×64×3×3, is not in the file"):
         load_pretrained("resnet18", str(tmp_path / "a.pth"))
-
-
-def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrained, "MAX_FILE", 10**6)
-    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("unpacked"))
-    with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data/0", bytes(2 * 10**6))
-    assert (tmp_path / "bomb.pth").stat().st_size < 10**5
-    with pytest.raises(ConfigError, match="too large"):
-        load_pretrained("resnet18", str(tmp_path / "bomb.pth"))
-
-
-def test_a_folder_is_no_file(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="weights"):
-        load_pretrained("resnet18", str(tmp_path))
-
-
-class Trap:
-    def __reduce__(self) -> tuple:
-        return pytest.fail, ("a file was run",)
-
-
-def test_a_file_is_never_run(tmp_path) -> None:
-    torch.save({"a": Trap()}, tmp_path / "trap.pth")
-    (tmp_path / "raw.pth").write_bytes(pickle.dumps(Trap()))
-    (tmp_path / "junk.safetensors").write_bytes(struct.pack("<Q", 2**60) + b"{" + bytes(50))
-    torch.save([1, 2], tmp_path / "list.pth")
-    for name in ("trap.pth", "raw.pth", "junk.safetensors", "list.pth", "missing.pth"):
-        with pytest.raises(ConfigError, match="weights"):
-            load_pretrained("resnet18", str(tmp_path / name))
 
 
 def test_without_a_network_it_says_what_to_do(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +153,7 @@ def test_a_download_ends_when_nobody_waits(tmp_path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_picture_is_measured(model) -> None:
-    picture = decode_picture(encode(draw()))
+    picture = decode_picture(encode(draw())).pixels
     options = {"integrated-gradients": {"steps": 2}, "grad-cam": {"stage": 2}, "occlusion": {"window": 112}}
     for method, more in options.items():
         result = measure_picture(model, picture, method, **more)
@@ -242,7 +163,7 @@ def test_a_picture_is_measured(model) -> None:
 
 
 def test_credit_of_torchvision_s_blocks_adds_up(model) -> None:
-    picture = decode_picture(encode(draw()))
+    picture = decode_picture(encode(draw())).pixels
     result = measure_picture_blocks(model, picture, "deep-lift")
     assert result.shortcut.shape == (8,) and result.completeness_error.max() < 0.01
     result = measure_picture_blocks(model, picture, steps=8)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import io
-import pickle
 import re
 import time
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
-from torchvision import models
 
 from resnet_viz.engine.hub import Hub
 from resnet_viz.records import DATASETS, AblationResult, CreditResult
@@ -223,24 +220,6 @@ def test_what_is_no_picture_is_told(engine: Hub) -> None:
         assert len(page.error) == 1 and "picture cannot be “a.png”" in page.error[0].value
         assert not [button for button in page.button if button.key == "credit.look"]
     assert not bring(page, "a.png", encode()).error
-
-
-class Trap:
-    def __reduce__(self) -> tuple:
-        return pytest.fail, ("a file was run",)
-
-
-def test_weights_that_cannot_be_used_are_told_by_their_name(engine: Hub) -> None:
-    """Code is not run, and another net's weights are named by what is missing."""
-    out = io.BytesIO()
-    torch.save(models.resnet34().state_dict(), out)
-    page = bring(open_page(picture_weights="file"), "a.png", encode())
-    for data, word in ((pickle.dumps(Trap()), "readable safetensors file"), (out.getvalue(), "layer1.2.conv1.weight")):
-        bring(page, "mine.pth", data, "weights")
-        page.button(key="credit.look").click().run()
-        wait(page)
-        [told] = [item.value for item in page.info if "weights cannot be" in item.value]
-        assert "mine.pth" in told and word in told and "/" not in told.replace("safetensors", "")
 
 
 # ---------------------------------------------------------------------------------------------------- without a page

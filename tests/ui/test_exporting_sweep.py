@@ -13,7 +13,7 @@ import pytest
 from resnet_viz.engine.hub import Hub
 from resnet_viz.store.export import write_csv, write_parquet
 from resnet_viz.sweeps import make_sweep
-from resnet_viz.text import use_language
+from resnet_viz.text import use_language, write_number
 from resnet_viz.ui import exporting_sweep
 from resnet_viz.ui.metrics import take_number
 from resnet_viz.ui.outcomes import Outcomes, choose_roles
@@ -45,7 +45,7 @@ def test_the_report_has_every_chart_and_run(sweep, language: str) -> None:
     use_language("en")
     assert page.count("<figure>") == len(choose_roles(CONFIG).measures) and f'lang="{language.replace("_", "-")}"' in page
     for run in sweep.runs:
-        assert f"{take_number(run.result, 'train_loss'):.4g}" in page
+        assert write_number(take_number(run.result, "train_loss"), 4) in page
 
 
 def test_results_are_the_sweeps(sweep) -> None:

@@ -11,6 +11,7 @@ from resnet_viz.engine.hub import Hub
 from resnet_viz.lab.experiments import training
 from resnet_viz.lab.experiments.why import measure_autocorrelation, measure_responses, measure_slopes
 from resnet_viz.records import NetConfig
+from resnet_viz.text import write_number
 from resnet_viz.ui.views import gradients
 from tests.pages import can_be_taken_home, find_nets, open_nets, read_texts, wait_for_jobs
 
@@ -46,9 +47,10 @@ def test_numbers_are_the_labs(engine: Hub) -> None:
     assert f"Plain: autocorrelation at lag 1 is {smooth.mean[1]:.2f} ± {smooth.by_seed[:, 1].std():.2f}." in text
     for state in engine.call(find_nets(page).take_states(30)):
         responses, gradient = measure_responses(state), training.measure(state).gradient[0].astype(float)
-        assert f"between {responses.min():.3g} and {responses.max():.3g}" in text
+        assert f"between {write_number(responses.min())} and {write_number(responses.max())}" in text
         slope = gradients.write_slope(math.log10(gradient[0] / gradient[-1]) / 3)
-        assert f"{gradient[0]:.2g} at the first layer, {gradient[-1]:.2g} at the last; slope {slope} per block." in text
+        first, last = (write_number(value, 2) for value in gradient[[0, -1]])
+        assert f"{first} at the first layer, {last} at the last; slope {slope} per block." in text
     assert "at step 30" in text
 
 

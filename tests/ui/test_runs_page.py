@@ -28,6 +28,7 @@ from resnet_viz.ui.shelf import (
     write_filters,
     write_selection,
 )
+from resnet_viz.ui.views.runs import delete
 from tests.pages import run_page
 
 GRID = make_sweep({"steps": 3, "width": (8,)}, {"depth": (4, 6), "shortcut": ("none", "identity"), "seed": (0, 1)})
@@ -195,7 +196,15 @@ def test_two_runs_that_cannot_be_raced_are_told(engine: Hub, store: Store) -> No
     assert "they differ in “Seed”" in page.error[0].value and not page.exception
 
 
-def test_deletion_asks_again(engine: Hub, store: Store) -> None:
+def test_nobody_deletes_unless_the_server_says_so(engine: Hub, store: Store) -> None:
+    page = open_page(selected=write_selection([RESULTS[3].identity]))
+    assert not [button for button in page.button if "delete" in button.key] and "delete" not in page.markdown[0].value
+    delete(store, [RESULTS[3].identity])
+    assert store.count() == 8
+
+
+def test_deletion_asks_again(engine: Hub, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESNET_VIZ_DELETE", "1")
     page = open_page(selected=write_selection([RESULTS[3].identity]))
     page.button(key="runs.delete.yes").click().run()
     assert store.count() == 7 and not store.find([RESULTS[3].identity])

@@ -28,7 +28,7 @@ from resnet_viz.records import (
 
 def measure_picture(model: Any, picture: np.ndarray, method: str = "integrated-gradients", target: int | None = None,
                     steps: int = 20, window: int = 32, stage: int = 3) -> PictureCredit:
-    """What a `pretrained.Pretrained` sees in a picture of `pretrained.decode_picture`, and where; the baseline is black.
+    """What a `pretrained.Pretrained` sees in a picture of `pictures.decode_picture`, and where; the baseline is black.
 
     `target` None is its likeliest class. Occlusion's windows overlap by half.
     """
@@ -37,7 +37,7 @@ def measure_picture(model: Any, picture: np.ndarray, method: str = "integrated-g
     check_picture_map(window, stage)
     x, base = pretrained.prepare(picture), pretrained.prepare(np.zeros_like(picture))
     with torch.no_grad():
-        likely = model.module(x)[0].softmax(0).topk(5)
+        likely = model.module(x)[0].softmax(0).topk(min(5, len(model.classes)))
     chosen = int(likely.indices[0]) if target is None else target
     found = credit.map_credit(model.module, method, x, base, torch.tensor([chosen]), steps, window, model.last_block(stage))
     plane = found[0] if method == "grad-cam" else found.sum(0)
@@ -69,6 +69,11 @@ def measure_brought_blocks(picture: np.ndarray, name: str, weights: str = "rando
                            *options: Any) -> CreditResult:
     """`measure_picture_blocks` of the same nets as `measure_brought_picture`."""
     return measure_picture_blocks(_load_brought(name, weights, label), picture, *options)
+
+
+def read_classes(name: str, weights: str = "random", label: str = "") -> tuple[str, ...]:
+    """The names of the classes of such a net; numbers where nobody knows them. The weights are looked at as a whole."""
+    return _load_brought(name, weights, label).classes
 
 
 def _load_brought(name: str, weights: str, label: str) -> Any:

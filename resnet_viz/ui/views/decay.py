@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from resnet_viz.records import N_, ConfigError, RaceConfig
-from resnet_viz.text import _
+from resnet_viz.text import _, write_number
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.controls import read_widgets, show_groups, write_widgets
@@ -90,7 +90,7 @@ def label_kinds() -> dict[str, str]:
 def name_lanes(config: RaceConfig) -> list[str]:
     """Each lane by its net and its λ."""
     names = label_kinds()
-    return [f"{names['residual' if lane.net.residual else 'plain']} · λ = {write_value(lane.train.weight_decay)}"
+    return [f"{names['residual' if lane.net.residual else 'plain']} · λ = {write_number(lane.train.weight_decay, 6)}"
             for lane in config.lanes]
 
 

@@ -24,7 +24,7 @@ from resnet_viz.figures.landscape import (
     write_loss,
 )
 from resnet_viz.records import ConfigError, Trajectory
-from resnet_viz.text import _, join, percent_sign, use_language
+from resnet_viz.text import _, join, percent_sign, use_language, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import make_columns, show_chart
 from resnet_viz.ui.exporting import show_export, take_subject
@@ -234,7 +234,7 @@ def tell_shape(name: str, shape: Shape) -> str:
         return _("{net}: the loss is finite nowhere on this plane.").format(net=name)
     words = _("{net}: loss {centre} at the centre; from {lowest} at ({x}, {y}) to {highest}; hollows: {hollows}.").format(
         net=name, centre=write_loss(shape.centre), lowest=write_loss(shape.lowest), highest=write_loss(shape.highest),
-        x=f"{shape.place[0]:.2g}", y=f"{shape.place[1]:.2g}", hollows=shape.hollows)
+        x=write_number(shape.place[0], 2), y=write_number(shape.place[1], 2), hollows=shape.hollows)
     if math.isnan(shape.bent):  # too many holes
         return words
     return join(words, _("{bent} % of the points curve downwards.").format(bent=f"{100 * shape.bent:.0f}"))
@@ -274,11 +274,12 @@ def tell_limits(part: Slice, shape: Shape) -> list[str]:
             net=part.name, count=shape.holes))
     if shape.above:
         words.append(_("{net}: {count} of {all} points are above {limit} and drawn at {limit}; the highest is "
-                       "{highest}.").format(net=part.name, count=shape.above, all=part.loss.size, limit=f"{CEILING:g}",
+                       "{highest}.").format(net=part.name, count=shape.above, all=part.loss.size,
+                                            limit=write_number(CEILING),
                                             highest=write_loss(shape.highest)))
     if shape.below:
         words.append(_("{net}: {count} of {all} points are below {limit} and drawn at {limit}; the lowest is "
-                       "{lowest}.").format(net=part.name, count=shape.below, all=part.loss.size, limit=f"{FLOOR:g}",
+                       "{lowest}.").format(net=part.name, count=shape.below, all=part.loss.size, limit=write_number(FLOOR),
                                            lowest=write_loss(shape.lowest)))
     if off := count_off(part):
         words.append(_("{net}: {count} of {all} points of the trajectory lie outside the range.").format(

@@ -114,7 +114,7 @@ def keep(name: str, widget: Callable, *args, offset: int = 0, **kwargs) -> None:
     widget(*args, key=key, on_change=lambda: choose(name, st.session_state[key] - offset), **kwargs)
 
 
-def write_power(blocks: int) -> str:
+def write_all(blocks: int) -> str:
     """2ⁿ, and the number itself where it can be read."""
     power = "2" + str(blocks).translate(SUPERSCRIPTS)
     return f"{power} = {2**blocks:,}" if blocks <= 20 else power
@@ -137,7 +137,7 @@ def show_paths(subject: Subject) -> None:
     if blocks > MAX_DRAWN:
         st.info(_("{net} has {blocks} blocks and {count} paths, too many to draw. Paths are drawn for up to {limit} "
                   "blocks, that is nets of up to {layers} layers.").format(
-            net=subject.names[lane], blocks=blocks, count=write_power(blocks), limit=MAX_DRAWN, layers=2 * MAX_DRAWN + 2))
+            net=subject.names[lane], blocks=blocks, count=write_all(blocks), limit=MAX_DRAWN, layers=2 * MAX_DRAWN + 2))
         st.button(_("Take nets with few blocks"), key="few", on_click=take_few, icon=":material/account_tree:")
         return
     takes, key = list_paths(blocks), subject.key("each path", lane)
@@ -241,7 +241,7 @@ def show_table(subject: Subject, results: list[PathsResult | None]) -> None:
 
 
 def write_count(result: PathsResult) -> str:
-    return "1" if np.count_nonzero(result.lengths) == 1 else write_power(len(result.lengths) - 1)
+    return "1" if np.count_nonzero(result.lengths) == 1 else write_all(len(result.lengths) - 1)
 
 
 def write_mean(result: PathsResult) -> float:
@@ -283,7 +283,7 @@ def tell_deletion(name: str, blocks: int, residual: bool) -> str:
     if not residual:
         return _("**{net}**: 1 path → 0. Its only path led through this block.").format(net=name)
     return _("**{net}**: {before} paths → {after}. The half that took this block’s branch is gone.").format(
-        net=name, before=write_power(blocks), after=write_power(blocks - 1))
+        net=name, before=write_all(blocks), after=write_all(blocks - 1))
 
 
 def show_cost(subject: Subject, lane: int, k: int, line: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,6 +39,7 @@ from resnet_viz.ui.shelf import (
 from resnet_viz.ui.words import sentence
 
 PAGE = "runs"
+DELETE_VARIABLE = "RESNET_VIZ_DELETE"
 LIMIT = 500  # rows on the page; what is exported has no limit
 NUMERIC = ("depth", "lr", "seed", "steps", "momentum", "weight_decay", "batch_size")
 FIRST = ("family", "depth", "shortcut", "norm", "init", "seed")  # columns before the numbers
@@ -47,8 +49,8 @@ COLUMNS = ("dataset", "width", "lr", "steps")  # always shown behind them
 def show_page() -> None:
     """The whole page."""
     st.title(_("Runs"), anchor=False)
-    st.markdown(_("Every run of every sweep is kept. Select some to compare them, to race them again, or to delete them; "
-                  "take home what the filters leave."))
+    st.markdown(_("Every run of every sweep is kept. Select some to compare them or to race them again; take home what the "
+                  "filters leave."))
     try:
         show_store(hub.call(hub.open_store()))
     except ConfigError as error:
@@ -166,7 +168,8 @@ def show_actions(store: Store, where: dict[str, Any], selected: list[RunResult],
                           disabled=len(selected) not in (1, 2),
                           help=_("One run: beside its twin, the same net without or with shortcuts. Two runs: beside each "
                                  "other, if they differ in one setting."))
-        show_delete(store, selected)
+        if may_delete():
+            show_delete(store, selected)
         for name, write, mime in (("csv", write_csv, "text/csv"),
                                   ("parquet", write_parquet, "application/vnd.apache.parquet")):
             st.download_button(_("All filtered runs ({format})").format(format={"csv": "CSV", "parquet": "Parquet"}[name]),
@@ -195,6 +198,11 @@ def open_race(selected: list[RunResult]) -> None:
     show_branch(race)
 
 
+def may_delete() -> bool:
+    """Only where whoever runs the server says so: the runs are everybody's, and a class would lose them by one click."""
+    return os.environ.get(DELETE_VARIABLE) == "1"
+
+
 def show_delete(store: Store, selected: list[RunResult]) -> None:
     """Delete, after a second thought."""
     with st.popover(_("Delete"), icon=":material/delete:", disabled=not selected, key=KEY + "delete"):
@@ -206,6 +214,8 @@ def show_delete(store: Store, selected: list[RunResult]) -> None:
 
 
 def delete(store: Store, identities: list[str]) -> None:
+    if not may_delete():
+        return
     try:
         gone = store.delete(identities)
         st.session_state[KEY + "selected"] = ""
