@@ -226,7 +226,7 @@ def write_error(error: float) -> str:
     """A completeness error in per cent; none where there is nothing to divide up."""
     if not math.isfinite(error):
         return "–"
-    return ("< 0.001" if error < 0.001 else f"{error:.0f}" if error >= 10 else f"{error:.2g}") + percent_sign()
+    return ("< 0.001" if error < 0.001 else f"{error:.0f}" if error >= 10 else write_number(error, 2)) + percent_sign()
 
 
 def tell_errors(rows: list[tuple[str, str, CreditResult]]) -> list[str]:
