@@ -35,7 +35,8 @@ def reader(chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context(viewport={"width": 1440, "height": 1000}, locale="en-GB", ignore_https_errors=True)
     page = context.new_page()
     page.failures = []
-    page.on("response", lambda answer: answer.status >= 400 and page.failures.append((answer.status, answer.url)))
+    page.on("response", lambda answer: answer.status >= 400 and "/_stcore/" not in answer.url  # Streamlit tries several
+            and page.failures.append((answer.status, answer.url)))
     yield page
     context.close()
 
