@@ -104,16 +104,27 @@ class Board {
   /**
    * The page's widgets were drawn for a state, and for a revision of the race's settings. Where the race has left them, by
    * itself or by another tab, ask for them to be drawn again; where the server no longer has it, for another race. Until it is
-   * so, as what is told may be lost: Streamlit may be drawing the page just now, or find its server later than the feed.
+   * so, as what is told may be lost: Streamlit may be drawing the page just now, or find its server later than the feed. More
+   * and more seldom, as to ask breaks off what it draws.
    */
-  compareState(wait = SETTLE_MS, again = AGAIN_MS) {
+  compareState() {
     this.comparing ??= setTimeout(() => {
       this.comparing = undefined;
       const { state, revision } = this.connection === "gone" ? { state: "gone" } : this.status;
-      if (!state || (state === this.data.state && revision === this.data.revision)) return;
-      this.tell?.(`${state} ${revision}`);
-      this.compareState(again, Math.min(2 * again, SELDOM_MS));
-    }, wait);
+      const followed = !state || (state === this.data.state && revision === this.data.revision);
+      this.ask(followed ? null : `${state} ${revision}`);
+      if (!followed) this.compareState();
+    }, SETTLE_MS);
+  }
+
+  ask(wanted) {
+    const [now, again] = [performance.now(), wanted === this.asked];
+    if (wanted && !(again && now < this.patientUntil)) {
+      this.patience = again ? Math.min(2 * this.patience, SELDOM_MS) : AGAIN_MS;
+      this.patientUntil = now + this.patience;
+      this.tell?.(wanted);
+    }
+    this.asked = wanted;
   }
 
   // -- what the reader does

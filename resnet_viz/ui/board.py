@@ -54,16 +54,18 @@ class Look:
 RACE_CHARTS = ("loss", "accuracy", "layers", "blocks")
 
 
-def show_board(key: str, race: Race, looks: list[Look], charts: tuple[str, ...] = RACE_CHARTS, chains: bool = True) -> None:
+def show_board(key: str, race: Race, revision: int, looks: list[Look], charts: tuple[str, ...] = RACE_CHARTS,
+               chains: bool = True) -> None:
     """Show a race.
 
     `looks` are its lanes', `charts` name what is drawn and in which order; without `chains` a table of scores stands in
     their place. As long as `key` stays, so do the charts, their zoom and the connection; another race connects anew. The
-    board knows which state and revision of the race the page's widgets were drawn for; where the race leaves them, or is
-    gone, it has the page drawn again. Its addresses are relative to the page, which may be served under any path.
+    board knows for which state of the race the page's buttons were drawn, and for which `revision` its widgets; where the
+    race leaves them, or is gone, it has the page drawn again. Its addresses are relative to the page, which may be served
+    under any path.
     """
     data = {"feed": f"feed/{race.id}?token={race.token}", "plotly": PLOTLY, "language": get_language(), "text": words(),
-            "lanes": [*map(asdict, looks)], "state": race.state, "revision": race.revision, "charts": list(charts),
+            "lanes": [*map(asdict, looks)], "state": race.state, "revision": revision, "charts": list(charts),
             "chains": chains}
     _mount(key=key, data=data, on_settled_change=lambda: None)
 

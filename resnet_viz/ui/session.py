@@ -60,23 +60,33 @@ def remember_race(page: str, race: Race) -> None:
     st.session_state[f"seen.{page}"] = (race.id, race.revision)
 
 
-def must_write_widgets(page: str, race: Race, widget: str) -> bool:
-    """Whether a page's widgets are to be set from its race: on coming to the page (which has `widget`), or where
+def seen_revision(page: str) -> int:
+    """The revision of its race that a page's widgets say."""
+    return st.session_state[f"seen.{page}"][1]
 
-    somebody else has changed the race.
+
+def write_from_race(page: str, race: Race, widget: str, write: Callable[[], None]) -> None:
+    """Set a page's widgets from its race by `write`: on coming to the page (which has `widget`), or where somebody else has
+
+    changed the race. The revision is taken before the race is read: what changes meanwhile is noticed the next time.
     """
     came, st.session_state["page"] = st.session_state.get("page") != page, page
-    return came or widget not in st.session_state or st.session_state.get(f"seen.{page}") != (race.id, race.revision)
+    now = (race.id, race.revision)
+    if came or widget not in st.session_state or st.session_state.get(f"seen.{page}") != now:
+        write()
+        st.session_state[f"seen.{page}"] = now
 
 
 def open_session() -> Race:
     """The race page's race, and its widgets as the race is."""
     race = open_race(PAGE, read_url, lambda config: len(config.lanes) == 2)
-    if must_write_widgets(PAGE, race, "compare"):
+
+    def write() -> None:
         now = race.lanes_now()
         live = {name: _live_value(now[-1], name) for name in LIVE_FIELDS if name != "skip"}
         write_widgets(replace(read_race(race.config), skips=tuple(lane.net.skip for lane in now), **live))
-        remember_race(PAGE, race)
+
+    write_from_race(PAGE, race, "compare", write)
     return race
 
 
@@ -106,26 +116,49 @@ def follow_widgets(race: Race) -> None:
     except ConfigError as error:
         st.error(sentence(error), icon=":material/error:")
         return
-    if not _same_but_live(wanted, race.config) or (race.step == 0 and race.state == "ready"):
-        if wanted != race.config:
-            act(race.id, "reset", wanted)
-    else:
-        for i, (lane, now) in enumerate(zip(wanted.lanes, race.lanes_now(), strict=True)):
-            for name in LIVE_FIELDS:
-                if _live_value(lane, name) != _live_value(now, name):
-                    act(race.id, "change", i, name, _live_value(lane, name))
-        if wanted.steps != race.config.steps:
-            act(race.id, "extend", wanted.steps)
-    remember_race(PAGE, race)
+
+    def list_calls() -> list[tuple]:
+        if not _same_but_live(wanted, race.config) or (race.step == 0 and race.state == "ready"):
+            return [("reset", wanted)] if wanted != race.config else []
+        changes = [("change", i, name, _live_value(lane, name))
+                   for i, (lane, now) in enumerate(zip(wanted.lanes, race.lanes_now(), strict=True))
+                   for name in LIVE_FIELDS if _live_value(lane, name) != _live_value(now, name)]
+        return changes + ([("extend", wanted.steps)] if wanted.steps != race.config.steps else [])
+
+    _bring(PAGE, race, list_calls)
 
 
 def follow_config(page: str, race: Race, wanted: RaceConfig) -> None:
     """Bring a page's race to what its widgets say; anything but the limit of steps starts it anew."""
-    if replace(wanted, steps=1) != replace(race.config, steps=1, changes=(), edits=()):
-        act(race.id, "reset", wanted)
-    elif wanted.steps != race.config.steps:
-        act(race.id, "extend", wanted.steps)
-    remember_race(page, race)
+
+    def list_calls() -> list[tuple]:
+        if replace(wanted, steps=1) != replace(race.config, steps=1, changes=(), edits=()):
+            return [("reset", wanted)]
+        return [("extend", wanted.steps)] if wanted.steps != race.config.steps else []
+
+    _bring(page, race, list_calls)
+
+
+def _bring(page: str, race: Race, list_calls: Callable[[], list[tuple]]) -> None:
+    """Do to a race what its page's widgets ask for: all at once, or another tab would follow half of it.
+
+    Not where another tab has changed it since these widgets were set: they would undo that. The page follows it first.
+    """
+    seen = st.session_state[f"seen.{page}"]
+
+    async def work() -> int:
+        revision = seen[1]
+        if (race.id, race.revision) == seen:
+            for name, *args in list_calls():
+                result = getattr(race, name)(*args)
+                if inspect.isawaitable(result):
+                    await result
+                revision += 1  # as the race's does
+        return revision
+
+    if hub.find(race.id) is not None:
+        st.session_state[f"seen.{page}"] = (race.id, hub.call(work()))
+    st.session_state[f"run.{page}"], st.session_state[f"config.{page}"] = race.id, race.config
 
 
 def _live_value(lane: Lane, name: str) -> Any:

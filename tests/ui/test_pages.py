@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub, hub
 from resnet_viz.records import ConfigError
+from resnet_viz.ui import session
 from resnet_viz.ui.lesson import COMPARED, LAB
 from resnet_viz.ui.views import race
 from tests.pages import run_page
@@ -99,6 +100,30 @@ def test_lanes_can_differ_in_anything(engine: Hub, compare: str) -> None:
     assert not page.exception and not page.error
     lanes = find_race(engine, page).config.lanes
     assert lanes[0] == lanes[1]  # equal until one is changed
+
+
+def test_what_another_tab_changes_meanwhile_is_not_undone(engine: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between a page's look at the race and its own wish: it follows first, with all of its widgets."""
+    page = open_page(depth="8")
+    race, read = find_race(engine, page), session.read_widgets
+    page.button(key="step").click().run()
+
+    def read_late():
+        monkeypatch.setattr(session, "read_widgets", read)
+        for lane in (0, 1):
+            engine.call(race.change(lane, "lr", 0.025))
+        return read()
+
+    monkeypatch.setattr(session, "read_widgets", read_late)
+    page.run()
+    assert [lane.train.lr for lane in race.lanes_now()] == [0.025, 0.025]
+    assert session_revision(page) < race.revision  # so the board asks for another run
+    page.run()
+    assert page.number_input(key="lr").value == 0.025 and session_revision(page) == race.revision
+
+
+def session_revision(page: AppTest) -> int:
+    return page.session_state["seen.race"][1]
 
 
 def test_step_reset_and_live_change(engine: Hub) -> None:

@@ -19,7 +19,7 @@ from resnet_viz.ui.questions import (
     read_lambdas,
 )
 from resnet_viz.ui.removal import show_removal
-from resnet_viz.ui.session import follow_config, must_write_widgets, open_race, write_url
+from resnet_viz.ui.session import follow_config, open_race, seen_revision, write_from_race, write_url
 from resnet_viz.ui.settings import read_query, write_query, write_value
 from resnet_viz.ui.words import sentence
 
@@ -30,10 +30,7 @@ CHARTS = ("weight_norm", "held_out", "branch_ratio", "direction")
 def show_page() -> None:
     """The whole page."""
     race = open_race(PAGE, read_url, is_decay_race)
-    if must_write_widgets(PAGE, race, "lambdas"):
-        settings, lambdas, kind = read_decay_race(race.config)
-        write_widgets(settings)
-        st.session_state["lambdas"], st.session_state["kind"] = write_lambdas(lambdas), kind
+    write_from_race(PAGE, race, "lambdas", lambda: write_choices(race.config))
     st.title(_("Weight decay"), anchor=False)
     st.markdown(_("Weight decay pulls every W to 0. In a residual net that means: towards the identity. In a plain net: "
                   "towards 0 for every input. The same net, the same batches, at several λ."))
@@ -58,9 +55,16 @@ def show_page() -> None:
         show_bar(race, shared, names)
     looks = [Look(name, i % len(lambdas), not lane.net.residual)
              for i, (name, lane) in enumerate(zip(names, race.config.lanes, strict=True))]
-    show_board("decay.board", race, looks, CHARTS, chains=False)
+    show_board("decay.board", race, seen_revision(PAGE), looks, CHARTS, chains=False)
     show_removal(race, names)
     show_lesson()
+
+
+def write_choices(config: RaceConfig) -> None:
+    """Set the widgets to what a race is."""
+    settings, lambdas, kind = read_decay_race(config)
+    write_widgets(settings)
+    st.session_state["lambdas"], st.session_state["kind"] = write_lambdas(lambdas), kind
 
 
 def read_url() -> RaceConfig:

@@ -51,7 +51,7 @@ from resnet_viz.ui.questions import (
     write_dimensions_query,
     write_sizes,
 )
-from resnet_viz.ui.session import follow_config, must_write_widgets, open_race, write_url
+from resnet_viz.ui.session import follow_config, open_race, seen_revision, write_from_race, write_url
 from resnet_viz.ui.words import sentence
 
 PAGE = "dimensions"
@@ -65,9 +65,7 @@ def show_page() -> None:
         sizes, st.session_state["dimensions.complaints"] = read_sizes(st.query_params.to_dict())
         st.session_state["dimensions.sizes"] = sizes
     race = open_race(PAGE, read_url, is_dimensions_race)
-    if must_write_widgets(PAGE, race, "dims.a"):
-        write_widgets(read_dimensions_race(race.config))
-        write_size_widgets(st.session_state["dimensions.sizes"])
+    write_from_race(PAGE, race, "dims.a", lambda: write_choices(race.config))
     st.title(_("Dimensions that do not match"), anchor=False)
     st.markdown(_("a[l+2] = g(z[l+2] + a[l]) adds number to number. Where a block makes its signal wider, there is no a[l] "
                   "of that size to add."))
@@ -89,6 +87,12 @@ def show_page() -> None:
     show_projections(race, sizes)
     show_same(sizes, race.config)
     show_lesson()
+
+
+def write_choices(config: RaceConfig) -> None:
+    """Set the widgets to what a race is, and to the sizes that are open."""
+    write_widgets(read_dimensions_race(config))
+    write_size_widgets(st.session_state["dimensions.sizes"])
 
 
 def read_url() -> RaceConfig:
@@ -274,7 +278,7 @@ def show_race(race: Race, shared: dict[str, str]) -> None:
                   "only. A gap that another seed turns round is noise: press New seed and compare."))
     show_bar(race, shared, [name_way(lane.net.shortcut, lane.net.family) for lane in race.config.lanes])
     looks = [Look(name_way(lane.net.shortcut, lane.net.family), COLOURS[lane.net.shortcut]) for lane in race.config.lanes]
-    show_board("dimensions.board", race, looks)
+    show_board("dimensions.board", race, seen_revision(PAGE), looks)
 
 
 # ---------------------------------------------------------------------------------------------------- convolutions
