@@ -41,4 +41,5 @@ export default function mendMarkup({ data }) {
   watched = new MutationObserver(mendSoon);
   watched.observe(document.body, { childList: true, subtree: true });
   addEventListener("resize", mendSoon);
+  document.addEventListener("toggle", mendSoon, true); // what an expander shows had no width before
 }
