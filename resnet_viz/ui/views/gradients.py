@@ -323,8 +323,9 @@ def explain_norm(subject: Subject) -> str:
     """Where the responses are taken, by whether all nets, none or some have BatchNorm."""
     batch = [state.lane.net.norm == "batch" for state in subject.states]
     if all(batch):
-        return _("Taken behind BatchNorm, except of a pre-activation block’s second layer, which has none behind it. There "
-                 "it is about the size of γ, which begins at 1 and moves slowly.")
+        return _("Taken behind BatchNorm, its statistics recomputed on the training part, except of a pre-activation "
+                 "block’s second layer, which has none behind it. There it is about the size of γ, which begins at 1 and "
+                 "moves slowly.")
     return _("The figure’s nets have BatchNorm, and take the output behind it; a net without it shows z itself, whose size "
              "its weights decide. Choose nets with BatchNorm to compare.")
 
