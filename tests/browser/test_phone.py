@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 from tests.browser.conftest import OVER, SETTLED
 
 pytestmark = pytest.mark.browser
-PATIENCE = 60_000  # ms; the machine may be busy
+PATIENCE = 120_000  # ms; the machine may be busy
 NETS = "depth=8&at=20"
 TABLE = ".stMarkdown table"
 PAGES = {  # with what is waited for: the widest that it has
@@ -31,7 +31,7 @@ def test_every_page_fits_a_phone_and_is_scrolled_by_keyboard(page: Page, server)
     faults = {}
     for place, wide in PAGES.items():
         page.goto(f"{server.url}/{place}")
-        page.locator(wide).first.wait_for(timeout=PATIENCE)
+        page.locator(wide).first.wait_for(state="attached", timeout=PATIENCE)
         page.evaluate(OPEN)
         page.wait_for_function(SETTLED, timeout=PATIENCE)
         faults[place] = (page.evaluate(OVER), page.evaluate(UNREACHED))
