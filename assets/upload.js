@@ -1,5 +1,5 @@
-/* What Streamlit's file uploaders say, in the page's language, and the role that their boxes should have: as they come,
- * they claim to be mere decoration and have a label all the same. They come and go, so all are looked at after each change.
+/* What Streamlit's file uploaders say, in the page's language, why they refuse a file (page.css has it seen), and the role
+ * that their boxes should have: as they come, they claim to be mere decoration and have a label all the same. They come and go, so all are looked at after each change.
  */
 
 const BOX = "[data-testid=stFileUploaderDropzone]";
@@ -18,6 +18,20 @@ function mend() {
     const found = limit?.data?.match(/^(\d+)MB per file/);
     if (found) write(limit, text.limit.replace("{high}", found[1]));
   }
+  for (const said of document.querySelectorAll("[data-testid=stFileChip] [role=alert]")) {
+    const words = explain(said.textContent, said.parentElement.getAttribute("aria-label"));
+    if (!words) continue;
+    write(said.lastChild, words);
+    if (said.firstChild !== said.lastChild) write(said.firstChild, ""); // "Error: ", a text of its own
+  }
+}
+
+/** Why Streamlit refuses a file, in the page's words; nothing where it says something else, or these words already. */
+function explain(said, file) {
+  const large = said.match(/File must be ([\d.]+)MB or smaller\.$/);
+  if (large) return text.large.replace("{high}", Number(large[1]));
+  if (!said.endsWith("files are not allowed.")) return undefined;
+  return /\.hei[cf],/i.test(file) ? text.heic : text.refused;
 }
 
 export default function mendUploads({ data }) {

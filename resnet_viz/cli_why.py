@@ -39,6 +39,7 @@ MAX_GRID, MIN_RANGE = 101, 0.001
 STATISTICS = ("stored", "batch")
 ALL = "all"  # samples
 BROUGHT = ("command", "json", "net", "picture", "weights", "method", "target", "credit_steps")  # of a picture
+CLASSES = 1000  # of ImageNet
 
 
 def add_why(commands: Any) -> list[argparse.ArgumentParser]:
@@ -220,7 +221,8 @@ def check_brought(options: argparse.Namespace) -> None:
     for name, value in vars(options).items():
         if name not in BROUGHT and value not in (None, usual.get(name)):
             raise ConfigError(name, value, N_("no value together with net and picture"))
-    check_credit_options(options, MAX_CLASSES)
+    named = options.weights in (None, "download", "random")  # else the file says how many there are, once it is read
+    check_credit_options(options, CLASSES if named else MAX_CLASSES)
 
 
 def read_bytes(path: str) -> bytes:

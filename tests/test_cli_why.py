@@ -127,9 +127,9 @@ def test_random_weights_are_told_and_people_can_read_it(capsys, files: dict[str,
 
 @pytest.mark.parametrize(("arguments", "word"), [
     (["--net", "resnet18"], "picture"), (["--picture", "a.png"], "net"), (["--net", "vgg19", "--picture", "a.png"], "net"),
-    (["--net", "resnet18", "--picture", "none.png"], "PNG or JPEG"),
+    (["--net", "resnet18", "--picture", "none.png"], "a whole GIF"),
     (["--net", "resnet18", "--picture", "gone"], "picture"),
-    (["--net", "resnet18", "--picture", "a.png", "--weights", "34.pth"], "weights of this net"),
+    (["--net", "resnet18", "--picture", "a.png", "--weights", "34.pth"], "those of ResNet-34"),
     (["--net", "resnet18", "--picture", "a.png", "--weights", "gone"], "weights"),
     (["--net", "resnet18", "--picture", "a.png", "--depth", "20"], "depth"),
     (["--net", "resnet18", "--picture", "a.png", "--samples", "3"], "samples"),

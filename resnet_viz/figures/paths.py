@@ -45,7 +45,7 @@ def draw_lengths(names: list[str], lengths: list[np.ndarray], left: list[np.ndar
                                                             (_("{net}, left").format(net=name), left[i], full)]
         for label, heights, style in bars:
             figure.add_bar(x=x, y=np.where(heights > 0, heights, np.nan), name=label, offsetgroup=i, marker=style,
-                           hovertemplate="%{y:,.6g}")
+                           hovertemplate="%{hovertext}", hovertext=write_numbers(heights, 6))
     _name_lengths(figure, max(map(len, lengths)))
     few = max(counts.max() for counts in lengths) <= 10
     figure.update_yaxes(title=_("Number of paths"), rangemode="tozero", dtick=1 if few else None)

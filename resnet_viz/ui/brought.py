@@ -44,7 +44,11 @@ def show_brought() -> None:
     st.header(_("A large net on a picture of yours"), anchor=False)
     st.markdown(_("torchvision’s ResNets, made for ImageNet’s 1000 classes. The picture goes to the server’s memory, is "
                   "looked at there, and is not kept; a link does not carry it."))
-    _mend_uploads(key=KEY + "upload", data={"text": {"choose": _("Choose a file"), "limit": _("{high} MB at most")}})
+    _mend_uploads(key=KEY + "upload", data={"text": {
+        "choose": _("Choose a file"), "limit": _("{high} MB at most"), "large": _("Too large: {high} MB at most."),
+        "refused": _("Files of this kind are not read here."),
+        "heic": _("HEIC is not read here: export it as JPEG first (on an iPhone: Settings, Camera, Formats, Most "
+                  "Compatible).")}})
     left, right = st.columns(2, gap="medium")
     with left:
         upload = st.file_uploader(_("A picture: {kinds}").format(kinds=", ".join(PICTURE_KINDS)),

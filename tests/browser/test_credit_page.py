@@ -59,6 +59,10 @@ def test_a_digit_is_drawn_and_judged(page: Page, server) -> None:
 
 def test_a_picture_is_brought(page: Page, server, find_faults) -> None:
     open_page(page, server.url, "&lang=en")
+    uploader = page.locator(".st-key-credit-picture-file")
+    uploader.locator("input[type=file]").set_input_files(draw_picture() | {"name": "IMG_1.HEIC", "mimeType": "image/heic"})
+    expect(uploader).to_contain_text("HEIC is not read here: export it as JPEG first", timeout=PATIENCE)
+    expect(uploader).not_to_contain_text("not allowed")
     page.locator(".st-key-credit-picture-file input[type=file]").set_input_files(draw_picture())
     page.locator(".st-key-credit-look button:visible").click(timeout=PATIENCE)
     expect(page.get_by_text("What the net says")).to_be_visible(timeout=PATIENCE)

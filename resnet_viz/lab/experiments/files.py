@@ -13,7 +13,7 @@ def save_weights(state: State) -> bytes:
 
 
 def load_weights(path: str, lane: Lane, dataset: str, seed: int) -> State:
-    """A state with the weights of a safetensors file. Raises `ConfigError` where they do not fit the lane's net."""
+    """A state with a file’s weights. Raises `ConfigError` where they do not fit the lane's net."""
     state = make_state(lane, dataset, seed)
     trainer = load_trainer(state)
     weights.read_weights(trainer.module, path)
