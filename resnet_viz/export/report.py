@@ -205,7 +205,8 @@ def write_figures(runs: Sequence[Frame], names: Sequence[str], config: RaceConfi
     if any(lane.net.residual for lane in config.lanes):
         blocks.append(write_figure(
             figures.draw_blocks(runs, names, "share"), "share", _("What the shortcut carries"),
-            _("‖s‖ / (‖s‖ + ‖F‖) of each block: at 100 % the block is the identity. Dotted: at first.")))
+            _("‖s‖ / (‖s‖ + ‖F‖) of each block: at 100 % the branch is 0. With an identity shortcut, and ReLU or "
+              "pre-activation, the block is then the identity. Dotted: at first.")))
     blocks.append(write_figure(figures.draw_blocks(runs, names, "weight_norm"), "weights",
                                _("‖W[l+2]‖, the branch’s second layer"), _("Of each block. Dotted: at first.")))
     yield write_section(_("Blocks"), *blocks)

@@ -171,7 +171,8 @@ def _chart_words() -> dict[str, str]:
         "weights_note": _("{lane}: the first layer’s ‖∂L/∂W‖ / ‖W‖ is {ratio} times the last one’s."),
         "weight_norm_note": _("Mean over the blocks, or of the one block that decays. Dashed: the plain net."),
         "ratio_note": _("F is the branch, s the shortcut: below 1, the shortcut carries more."),
-        "share_note": _("‖s‖ / (‖s‖ + ‖F‖): at 100 %, the block is the identity."),
+        "share_note": _("‖s‖ / (‖s‖ + ‖F‖): at 100 %, the branch is 0. With an identity shortcut, and ReLU or "
+                        "pre-activation, the block is then the identity."),
         "cosine_note": _("Between a block’s input and its output: at 1, the direction is unchanged."),
         "no_shortcuts": _("No lane has shortcuts."),
         "reset": _("{chart}: show all"),

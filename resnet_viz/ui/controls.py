@@ -69,12 +69,13 @@ def explain_fields() -> dict[str, str]:
                        "which hides much of a vanishing gradient."),
         "lr": _("How far one step goes. May be changed in the middle of a run."),
         "momentum": _("How much of the last step is kept in the next. May be changed in the middle of a run."),
-        "weight_decay": _("Pulls every weight towards 0. A residual block then moves towards the identity, a plain one "
-                          "towards the zero map. May be changed in the middle of a run."),
+        "weight_decay": _("Pulls every weight towards 0, W_s too. Without BatchNorm a block with an identity shortcut "
+                          "then moves towards the identity, one with W_s or without a shortcut towards the zero map. May "
+                          "be changed in the middle of a run."),
         "decay": _("In the gradient, λW passes through momentum like the loss’s own gradient. Beside the step, lr·λ·W is "
                    "taken off the weights. SGD’s own is the first, AdamW’s the second."),
-        "decay_block": _("All parameters, or one block’s two layers only: that block is then drawn to the identity, the "
-                         "others are free."),
+        "decay_block": _("All parameters, or one block’s two layers only: that block’s branch is then drawn to 0, its "
+                         "shortcut and the other blocks are free."),
         "decay_bias": _("Whether b, and BatchNorm’s β, decay as W does. Without it b[l+2] need not go to 0."),
         "activation": _("ReLU leaves what is positive as it is, so g(a[l]) = a[l] where a[l] comes from a ReLU. tanh "
                         "does not: a block with W = b = 0 is then tanh, not the identity."),

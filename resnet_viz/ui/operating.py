@@ -23,7 +23,8 @@ STATISTICS = ("stale", "recomputed")  # BatchNorm's running ones
 def explain_operations() -> dict[str, str]:
     return {
         "zero-w": _("W[l+2] = 0. A bias b[l+2] stays: the block adds b."),
-        "zero-wb": _("W[l+2] = 0 and b[l+2] = 0. With ReLU and an identity shortcut the block is then the identity."),
+        "zero-wb": _("W[l+2] = 0 and b[l+2] = 0. With ReLU, an identity shortcut and no BatchNorm the block is then the "
+                     "identity."),
         "zero-norm": _("γ = β = 0 of the BatchNorm behind W[l+2]: there zeroing W is not enough."),
         "lesion": _("Drop the block’s branch and keep its shortcut; in a plain net, drop the whole block."),
         "cut-shortcut": _("Keep the branch and cut the shortcut. A plain net has none."),

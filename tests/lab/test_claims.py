@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from resnet_viz.lab.experiments.operations import edit_state, measure_operation
 from resnet_viz.lab.experiments.training import advance, finish, make_state, measure
-from resnet_viz.records import Lane, NetConfig, RaceConfig, TrainConfig, count_parameters
+from resnet_viz.records import Lane, NetConfig, Operation, RaceConfig, TrainConfig, count_parameters
 
 pytestmark = pytest.mark.slow
 SEEDS = range(5)
@@ -112,3 +113,21 @@ def test_he_without_norm_diverges_with_sgd_at_usual_rates_and_not_else(seed):
         return frame.diverged or finish(state)["train_accuracy"] < 0.3
 
     assert diverges(lr=0.02) and not diverges(lr=0.001) and not diverges(optimizer="adamw", lr=0.001)
+
+
+IDENTITIES = {"identity": {}, "before the layers": {"order": "pre", "activation": "tanh"}}
+OTHERS = {"tanh": {"activation": "tanh"}, "W_s": {"shortcut": "projection-all"},
+          "W_s before the layers": {"shortcut": "projection-all", "order": "pre"}}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", [*IDENTITIES, *OTHERS])
+def test_at_a_share_of_100_percent_the_branch_is_0_and_not_every_block_the_identity(name, seed):
+    """W[l+2] = b[l+2] = 0 in every block of a small net that has trained a little."""
+    net = NetConfig(**{"depth": 8, "width": (12,)} | (IDENTITIES | OTHERS)[name])
+    state, _ = advance(make_state(Lane(net, TrainConfig(lr=0.02, batch_size=32)), "digits", seed), 30)
+    zeroed = [Operation("zero-wb", k) for k in range(net.blocks)]
+    assert np.all(measure(edit_state(state, zeroed)).share == 1)
+    result = measure_operation(state, zeroed)
+    assert result.is_identity == (name in IDENTITIES)
+    assert name in IDENTITIES or result.identity_gap > 0.05

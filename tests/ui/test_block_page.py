@@ -10,7 +10,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub
-from resnet_viz.records import ConfigError, NetConfig, Operation
+from resnet_viz.lab.experiments.blocks import open_block
+from resnet_viz.lab.experiments.training import make_state
+from resnet_viz.records import ConfigError, Lane, NetConfig, Operation
 from resnet_viz.ui import exporting
 from resnet_viz.ui.canvas import BLANK, read_pixels, write_pixels
 from resnet_viz.ui.opening import CASES, Opening, explain_cases, read_opening, write_opening
@@ -53,6 +55,19 @@ def test_what_is_taken_home_is_the_block_as_it_is_scaled(engine: Hub, monkeypatc
     net = taken[-1]
     assert [list(net.operations_of(i)) for i in (0, 1)] == [[Operation("scale", 1, 0.5, 0.0)]] * 2 and net.steps == 60
     assert exporting.write_script(net, 1) != exporting.write_script(replace(net, operations=()), 1)
+
+
+@pytest.mark.parametrize(("net", "changed_by"), [
+    ({"shortcut": "projection-all"}, "W_s"), ({"shortcut": "projection-all", "order": "pre"}, "W_s"),
+    ({"activation": "tanh"}, "g"),
+])
+@pytest.mark.parametrize("seed", range(5))
+def test_what_changes_a_block_without_a_branch_is_named(net: dict, changed_by: str, seed: int) -> None:
+    """The branch is 0, and W_s or g keeps the block from being the identity; with W_s it is not g."""
+    lane = Lane(NetConfig(**{"depth": 6, "width": (8,)} | net))
+    view = open_block(make_state(lane, "digits", seed), 1, [Operation("zero-wb", 1)])
+    good, words = block.judge(view, lane.net, 1)
+    assert not good and f"the branch is 0, but {changed_by} changes" in words
 
 
 def test_zeroed_the_residual_block_is_the_identity_and_the_plain_one_constant(engine: Hub) -> None:

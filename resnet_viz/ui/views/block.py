@@ -17,7 +17,7 @@ from resnet_viz.figures.block import (
     measure_reach,
 )
 from resnet_viz.figures.equations import name_unit, write_equations
-from resnet_viz.records import DATASETS, BlockView, ConfigError, Edit, NetConfig
+from resnet_viz.records import DATASETS, BlockView, ConfigError, Edit, NetConfig, plan_blocks
 from resnet_viz.text import _, percent_sign, use_language, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.canvas import BLANK, show_canvas, show_fed, take_drawing
@@ -312,7 +312,7 @@ def show_lane(subject: Subject, i: int, view: BlockView, opening: Opening, reach
     """One net's block: the verdict, its numbers, its rows, the scatter, the equations."""
     net, k = subject.net(i), opening.block
     st.header(subject.names[i], anchor=False, divider="gray")
-    good, words = judge(view, net)
+    good, words = judge(view, net, k)
     (st.success if good else st.warning)(words, icon=":material/check_circle:" if good else ":material/info:")
     show_numbers(view, k)
     if view.scatter is None:
@@ -327,7 +327,7 @@ def show_lane(subject: Subject, i: int, view: BlockView, opening: Opening, reach
     show_equations(view, net, opening)
 
 
-def judge(view: BlockView, net: NetConfig) -> tuple[bool, str]:
+def judge(view: BlockView, net: NetConfig, k: int) -> tuple[bool, str]:
     """Whether the block is the identity, and what it is, from the numbers of the held-out set."""
     after = view.after
     if after.is_identity:
@@ -341,9 +341,11 @@ def judge(view: BlockView, net: NetConfig) -> tuple[bool, str]:
     if after.gap is None:
         return False, _("Not the identity: a[l] and a[l+2] have different dimensions.")
     gap = write_number(after.gap, 2)
-    if after.is_shortcut and net.order != "pre":
-        return False, _("Not the identity: the branch is 0, but g changes the shortcut. Largest difference "
-                        "{gap}.").format(gap=gap)
+    if after.is_shortcut:
+        words = _("Not the identity: the branch is 0, but W_s changes a[l]. Largest difference {gap}.") \
+            if plan_blocks(net)[k].shortcut == "projection" else \
+            _("Not the identity: the branch is 0, but g changes the shortcut. Largest difference {gap}.")
+        return False, words.format(gap=gap)
     return False, _("Not the identity: the largest difference is {gap}.").format(gap=gap)
 
 

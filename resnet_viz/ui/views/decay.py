@@ -32,8 +32,8 @@ def show_page() -> None:
     race = open_race(PAGE, read_url, is_decay_race)
     write_from_race(PAGE, race, "lambdas", lambda: write_choices(race.config))
     st.title(_("Weight decay"), anchor=False)
-    st.markdown(_("Weight decay pulls every W to 0. In a residual net that means: towards the identity. In a plain net: "
-                  "towards 0 for every input. The same net, the same batches, at several λ."))
+    st.markdown(_("Weight decay pulls every W to 0. In a block with an identity shortcut that means: towards the identity. "
+                  "In a plain one: towards 0 for every input. The same initial weights, the same batches, at several λ."))
     with st.sidebar:
         show_decay()
         show_groups("weight_decay")
@@ -108,13 +108,15 @@ def show_decay() -> None:
 
 def show_lesson() -> None:
     with st.expander(_("What am I looking at?"), icon=":material/school:"):
-        st.markdown(_("If weight decay drives W[l+2] and b[l+2] to 0, a residual block is left with "
-                      "a[l+2] = g(a[l]) = a[l]: the identity. A plain block is left with a[l+2] = g(0) = 0, and nothing "
-                      "gets through."))
-        st.markdown(_("**What to look for.** The larger λ, the smaller ‖W[l+2]‖ and r, and the nearer to 1 the cosine of a "
-                      "block’s input and output. The residual net’s accuracy hardly falls; the plain net’s falls to chance "
-                      "where λ wins."))
+        st.markdown(_("If weight decay drives W[l+2] and b[l+2] to 0, a block with an identity shortcut is left with "
+                      "a[l+2] = g(a[l]), which is a[l] with ReLU: the identity. A plain block is left with "
+                      "a[l+2] = g(0) = 0, and nothing gets through. Nor through a block with W_s, which decays as well: "
+                      "with W_s everywhere a residual net goes the way of the plain one."))
+        st.markdown(_("**What to look for.** With identity shortcuts and without BatchNorm: the larger λ, the smaller "
+                      "‖W[l+2]‖ and r, and the nearer to 1 the cosine of a block’s input and output. The residual net’s "
+                      "accuracy hardly falls; the plain net’s falls to chance where λ wins."))
         st.markdown(_("**What not to conclude.** The identity is approached and never reached, as long as the block is of "
                       "use: the loss’s gradient pulls back. So trained blocks cannot simply be deleted; see below what "
-                      "removing one costs. Behind BatchNorm the size of W[l+2] does not matter at all: there only "
-                      "decaying γ makes the block small."))
+                      "removing one costs. With BatchNorm the output does not depend on the size of W[l+2], and r "
+                      "hardly falls; only decaying γ makes the branch small. Training does depend on it: a step of the "
+                      "same length turns a smaller W[l+2] further."))

@@ -332,11 +332,12 @@ def explain_norm(subject: Subject) -> str:
 
 def show_lesson() -> None:
     with st.expander(_("What am I looking at?"), icon=":material/school:"):
-        st.markdown(_("**What to look for.** In a plain net PyTorch’s default divides the gradient’s norm by about six at "
-                      "each block, Xavier’s by two, He’s keeps it; BatchNorm makes it grow towards the input. The "
-                      "shortcut’s gradient passes beside all of that. On the line, the gradient of a deep plain net looks "
-                      "like noise; that of a residual net of the same depth keeps some of its shape, and more when its "
-                      "branch is small."))
+        st.markdown(_("**What to look for.** In a plain net PyTorch’s default divides the gradient’s norm by about six "
+                      "at each block, Xavier’s by two, He’s keeps it; BatchNorm makes it grow towards the input. An "
+                      "identity shortcut hands its part of the gradient on unchanged, but for the g behind the sum; W_s "
+                      "multiplies it at each block like any other layer, and with PyTorch’s default it shrinks there "
+                      "too. On the line, the gradient of a deep plain net looks like noise; that of a residual net of "
+                      "the same depth keeps some of its shape, and more when its branch is small."))
         st.markdown(_("**What not to conclude.** “The + 1 prevents vanishing” is exact only where nothing stands behind "
                       "the sum. Shortcuts alone do not fix everything: without normalisation, He’s initialisation makes a "
                       "residual net’s gradients explode. Shattering is one explanation of why residual nets train; paths, "

@@ -330,11 +330,12 @@ def show_lesson() -> None:
         st.markdown(_("Every point is a net: the trained weights θ plus x·d₁ plus y·d₂, and its loss on the same examples. "
                       "Nothing is trained there. Each random direction is scaled filter by filter, since a net with larger "
                       "weights would look flatter otherwise (Li et al. 2018)."))
-        st.markdown(_("**What to look for.** Compare 20 layers with 56. At 20 either slice is one bowl, and the edges are "
-                      "about equally high. At 56, with stored statistics, the loss around the plain net climbs by powers "
-                      "of ten where the residual net’s does not, and more of its points curve downwards. With the "
-                      "statistics of the batch it cannot climb as far, since each layer is normalised anew. Li et al. "
-                      "saw no difference at 20 layers either, and a chaotic surface at 56 without shortcuts."))
+        st.markdown(_("**What to look for.** Compare 20 layers with 56. At 20 either slice is one bowl, and the edges "
+                      "are about equally high, though as a rule more of the plain net’s points curve downwards. At 56, "
+                      "with stored statistics, the loss around the plain net climbs by powers of ten where the residual "
+                      "net’s does not, and many more of its points curve downwards. With the statistics of the batch it "
+                      "cannot climb as far, since each layer is normalised anew. Li et al. saw little difference at 20 "
+                      "layers, and a chaotic surface at 56 without shortcuts."))
         st.markdown(_("**What not to conclude.** Another seed gives another plane. The plain net of 56 layers has hardly "
                       "learned, so its slice lies around another kind of place. And a smoother landscape is one of several "
                       "explanations of why residual nets train; paths, refinement and gradients that do not shatter are "
