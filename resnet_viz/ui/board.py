@@ -83,6 +83,7 @@ def _status_words() -> dict[str, str]:
         "state_failed": _("Stopped by an error"),
         "step_of": _("Step {step} of {limit}"),
         "speed": _("{speed} steps/s"),
+        "finished_note": _("The step limit has been reached: raise it to go on, or reset."),
         "connection_lost": _("Connection lost, reconnecting…"),
         "refused": _("The server refused the connection to this race. Reload the page."),
         "gone": _("This race is no longer on the server; it is being made anew."),
@@ -127,6 +128,7 @@ def _net_words() -> dict[str, str]:
         "key_share": _("Thickness: the shortcut’s share"),
         "key_zero_pad": _("Zero padding"),
         "key_projection": _("Projection Wₛ"),
+        "key_click": _("Click a block for its numbers."),
     }
 
 
