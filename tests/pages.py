@@ -11,10 +11,11 @@ from resnet_viz.engine.hub import hub
 from resnet_viz.engine.race import Race
 
 SCRIPT = """
-from resnet_viz.ui.session import start_session
+from resnet_viz.ui.session import return_to, start_session
 from resnet_viz.ui.views.{name} import show_page
 
 start_session()
+return_to("{name}")
 show_page()
 """
 

@@ -15,7 +15,7 @@ import { buildKey, buildLegend } from "./legend.js";
 import { Rows } from "./rows.js";
 import { addNews, startLane } from "./series.js";
 import { Status } from "./status.js";
-import { html, part, setText } from "./tools.js";
+import { html, part, scalable, setText } from "./tools.js";
 
 const SETTLE_MS = 300;
 const AGAIN_MS = 3000;
@@ -31,6 +31,9 @@ class Board {
     this.sizes = new ResizeObserver(() => this.resized());
     this.sizes.observe(root);
     root.addEventListener("keydown", (event) => event.key === "Escape" && this.escape());
+    this.paper = matchMedia("print");
+    this.turned = () => this.print(this.paper.matches);
+    this.paper.addEventListener("change", this.turned);
   }
 
   build() {
@@ -174,6 +177,7 @@ class Board {
   }
 
   resized() {
+    if (this.paper.matches) return; // drawn for the screen's width, and scaled
     this.stamp += 1;
     this.refresh();
   }
@@ -201,6 +205,13 @@ class Board {
     window.__boardFrames?.push(performance.now());
   }
 
+  /** All that is stale or out of sight is drawn before it is printed, at once: paper does not wait for a frame. */
+  print(onPaper) {
+    if (onPaper) this.draw();
+    this.grid.charts.forEach((chart) => chart.print(window.Plotly, onPaper));
+    this.rows.chains.forEach(({ svg: picture }) => picture && scalable(picture, onPaper));
+  }
+
   drawTheme() {
     const theme = readTheme(this.root);
     if (JSON.stringify(theme) !== JSON.stringify(this.theme)) this.grid.charts.forEach((chart) => (chart.stale = true));
@@ -213,6 +224,7 @@ class Board {
     cancelAnimationFrame(this.frame);
     this.feed.dispose();
     this.sizes.disconnect();
+    this.paper.removeEventListener("change", this.turned);
     this.grid.end();
   }
 }

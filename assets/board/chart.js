@@ -1,6 +1,6 @@
 /* One chart: title, modes and tools around a Plotly plot. Once mounted it stays, its zoom with it. */
 
-import { fill, html, setAttribute, setText, svg } from "./tools.js";
+import { fill, html, scalable, setAttribute, setText, svg } from "./tools.js";
 
 const ICONS = {
   reset: "M3 8a5 5 0 1 0 1.6-3.7M3 2.5v3h3",
@@ -156,6 +156,12 @@ export class Chart {
     });
     this.plot.on("plotly_doubleclick", () => this.unzoom());
     this.plot.on("plotly_click", ({ points }) => this.clicked(points[0].x));
+  }
+
+  /** For paper, or again for the screen: drawn whether in sight or not, and as wide as its place turns out to be. */
+  print(Plotly, onPaper) {
+    if (onPaper && Plotly && this.plot.clientWidth > 0) this.draw(Plotly);
+    this.plot.querySelectorAll(".main-svg").forEach((node) => scalable(node, onPaper));
   }
 
   end() {

@@ -31,7 +31,7 @@ export function buildKey({ text }) {
   const entry = (words, ...arcs) => html("li", {}, ...arcs, words);
   return [
     html("div", { class: "rv-scale" }, html("p", {}, text.scale_title), bar, html("div", { class: "rv-ticks" }, ...ticks)),
-    html("ul", {}, entry(text.key_share, arc("identity", 1.5), arc("identity", 5)), entry(text.key_zero_pad, arc("zero-pad", 2)), entry(text.key_projection, arc("projection", 3))),
+    html("ul", {}, entry(text.key_share, arc("identity", 1.5), arc("identity", 5)), entry(text.key_zero_pad, arc("zero-pad", 2)), entry(text.key_projection, arc("projection", 3)), html("li", { class: "rv-press" }, text.key_click)),
   ];
 }
 

@@ -24,7 +24,8 @@ export class Status {
     const limit = board.status.limit ?? board.race?.limit;
     setText(words.state, text[`state_${state}`] ?? "");
     setText(words.step, limit ? fill(text.step_of, { step: board.count(step), limit: board.count(limit) }) : "");
-    setText(words.speed, state === "running" && isNumber(speed) ? fill(text.speed, { speed: board.count(speed) }) : "");
+    const speedWords = isNumber(speed) ? fill(text.speed, { speed: board.count(speed) }) : "";
+    setText(words.speed, { running: speedWords, finished: text.finished_note }[state] ?? "");
     setText(words.connection, text[`connection_${connection}`] ?? "");
     setAttribute(this.bar, "style", `width:${limit ? (100 * Math.min(1, step / limit)).toFixed(2) : 0}%`);
     this.drawNotice();

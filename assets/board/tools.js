@@ -14,6 +14,12 @@ export const svg = (tag, attributes = {}, ...children) => make(SVG, tag, attribu
 /** A part of the board, by whose name the style sheet and the tests know it. */
 export const part = (name, tag = "div", attributes = {}) => html(tag, { class: `rv-${name}`, "data-testid": name, ...attributes });
 
+/** Let a picture be drawn at any width, or at its own again. */
+export function scalable(picture, yes) {
+  if (yes) picture.setAttribute("viewBox", `0 0 ${picture.getAttribute("width")} ${picture.getAttribute("height")}`);
+  else picture.removeAttribute("viewBox");
+}
+
 export function setText(node, words) {
   if (node.textContent !== words) node.textContent = words;
 }

@@ -19,12 +19,10 @@ def show_bar(race: Race, shared: dict[str, str], names: Sequence[str]) -> None:
     running = race.state == "running"
     over = race.state == "diverged" or (race.state == "finished" and race.step >= race.config.steps)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if running:
-            st.button(_("Pause"), key="pause", icon=":material/pause:", type="primary", shortcut="P",
-                      on_click=act, args=(race.id, "stop", SETTLE_SECONDS))
-        else:
-            st.button(_("Play"), key="play", icon=":material/play_arrow:", type="primary", shortcut="P", disabled=over,
-                      on_click=act, args=(race.id, "play"), help=_("Train all nets"))
+        # One widget, so that the keyboard's focus stays on it.
+        st.button(_("Pause") if running else _("Play"), key="play", type="primary", shortcut="P", disabled=over,
+                  icon=":material/pause:" if running else ":material/play_arrow:", help=explain_play(race, over),
+                  on_click=act, args=(race.id, "stop", SETTLE_SECONDS) if running else (race.id, "play"))
         st.button(_("One step"), key="step", icon=":material/skip_next:", shortcut="N", disabled=running or over,
                   on_click=step_once, args=(race.id,), help=_("Train on one batch, and stop"))
         st.button(_("Reset"), key="reset", icon=":material/replay:", shortcut="Z", on_click=act,
@@ -34,6 +32,17 @@ def show_bar(race: Race, shared: dict[str, str], names: Sequence[str]) -> None:
         show_rewind(race)
         show_share(shared, race)
         show_export_race(race, names)
+
+
+def explain_play(race: Race, over: bool) -> str:
+    """What Play does, or why it cannot be pressed."""
+    if race.state == "running":
+        return _("Stop where the nets are, and measure them there")
+    if race.state == "diverged":
+        return _("A lane has diverged: go back to an earlier step, or reset.")
+    if over:
+        return _("The race has reached its step limit: raise the limit to go on, go back or reset.")
+    return _("Train all nets")
 
 
 def step_once(race_id: str) -> None:

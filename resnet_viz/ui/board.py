@@ -88,6 +88,7 @@ def _status_words() -> dict[str, str]:
         "step_of": _("Step {step} of {limit}"),
         "speed": _("{speed} steps/s"),
         "connection_silent": _("No word from the server; what stands here may be old."),
+        "finished_note": _("The step limit has been reached: raise it to go on, or reset."),
         "connection_lost": _("Connection lost, reconnecting…"),
         "notice_blocked": _("No live numbers: their connection cannot be opened. If there is a proxy between you and the "
                             "server, it has to pass on WebSockets to the addresses under “feed/”, too. Trying again…"),
@@ -139,6 +140,7 @@ def _net_words() -> dict[str, str]:
         "key_share": _("Thickness: the shortcut’s share"),
         "key_zero_pad": _("Zero padding"),
         "key_projection": _("Projection Wₛ"),
+        "key_click": _("Click a block for its numbers."),
     }
 
 

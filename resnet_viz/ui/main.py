@@ -10,7 +10,7 @@ import streamlit as st
 from resnet_viz.engine.hub import hub
 from resnet_viz.records import ConfigError
 from resnet_viz.text import LANGUAGES, _, choose_language, get_language, use_language
-from resnet_viz.ui.session import start_session, translate_choices
+from resnet_viz.ui.session import return_to, start_session, translate_choices
 from resnet_viz.ui.views import (
     architecture,
     block,
@@ -42,11 +42,12 @@ if hub.loop is None:
 start_session()
 st.html(ASSETS / "page.css")
 with st.container(key="language-of-the-page"):  # for screen readers, and for the shapes of Chinese signs
-    st.html(f'<script>document.documentElement.lang = "{get_language().replace("_", "-")}"</script>',
-            unsafe_allow_javascript=True)
     mend_markup(key="markup", data={"text": {"code": _("Code, wider than the page"),
                                              "table": _("A table, wider than the page"),
                                              "formula": _("A formula, wider than the page")}})
+    language, theme = get_language().replace("_", "-"), "dark" if st.context.theme.type == "dark" else "light"
+    st.html(f"""<script>Object.assign(document.documentElement, {{ lang: "{language}" }}).style.colorScheme = "{theme}"
+            </script>""", unsafe_allow_javascript=True)  # popovers stand outside of what Streamlit calls dark
 sections = {
     "": [st.Page(race.show_page, title=_("Race"), url_path="race", icon=":material/flag:", default=True)],
     _("Surgery"): [
@@ -72,6 +73,7 @@ page = st.navigation(sections, position="top")  # the default page's address is 
 with st.sidebar:
     st.segmented_control(_("Language"), list(LANGUAGES), format_func=LANGUAGES.get, key="language",
                          required=True, label_visibility="collapsed", on_change=translate_choices)
+return_to(page.url_path or "race")
 try:
     page.run()
 except ConfigError as error:

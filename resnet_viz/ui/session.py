@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.race import Race
@@ -19,13 +22,38 @@ from resnet_viz.ui.words import sentence
 
 PAGE = "race"
 SETTLE_SECONDS = 0.5  # that a button waits for what is in flight; the board tells the page when that takes longer
+IDS = ("run", "sweep")  # parameters of a URL that name what is shown, and are no settings
+# What a page keeps in the session beside its widgets, where that is not all under the page's own name.
+KEPT = {"operations": ("operations.", "studies.", "history"), "architecture": ("architecture.", "arch.", "own.")}
 
 
 def start_session() -> None:
-    """The language: the URL's on the first run, or the browser's."""
-    if "language" not in st.session_state:
-        st.session_state.language = choose_language(st.query_params.get("lang") or st.context.locale)
+    """The language: the URL's on the first run or on going back and forth, or the browser's."""
+    known, asked = st.session_state.get("language"), st.query_params.get("lang")
+    if known is None or (is_history() and asked and choose_language(asked) != known):
+        st.session_state.language = choose_language(asked or st.context.locale)
+        if known is not None:
+            translate_choices()
     use_language(st.session_state.language)
+
+
+def is_history() -> bool:
+    """Whether this run of the script was asked for by the browser's Back or Forward."""
+    return get_script_run_ctx().is_history_navigation
+
+
+def return_to(page: str) -> None:
+    """On Back and Forward the address says what the page shows: forget what the session has kept of it.
+
+    The page then reads its address, as on its first run. One that is bare, as before a page has written it, says nothing.
+    """
+    if not is_history() or "lang" not in st.query_params:
+        return
+    for name in [name for name in st.session_state if str(name).startswith(KEPT.get(page, (f"{page}.",)))]:
+        del st.session_state[name]
+    for name in ("page", "subject", "subject.step", "subject.config"):
+        st.session_state.pop(name, None)
+    st.session_state["returned"] = True
 
 
 def translate_choices() -> None:
@@ -38,19 +66,25 @@ def translate_choices() -> None:
             st.session_state[name] = value
 
 
-def open_race(page: str, make_config: Callable[[], RaceConfig], fits: Callable[[RaceConfig], bool]) -> Race:
+def open_race(page: str, make_config: Callable[[], RaceConfig], fits: Callable[[RaceConfig], bool],
+              follow: Callable[[str, Race, RaceConfig], None] | None = None) -> Race:
     """A page's race: the session's, or the URL's, or a new one. One that the server no longer has is made anew, and told.
 
-    `fits` says whether the page can show a race: a link may name any.
+    `fits` says whether the page can show a race: a link may name any. Where a reader has gone back, the race follows the
+    URL (by `follow`, else `follow_config`).
     """
-    known = st.session_state.get(f"run.{page}") or st.query_params.get("run", "")
-    race = hub.find(known)
+    returned = st.session_state.pop("returned", False)
+    kept, asked = st.session_state.get(f"run.{page}"), st.query_params.get("run", "")
+    known = kept or asked
+    race = (hub.find(asked) if returned else None) or hub.find(known)
     if known and race is None:
         st.toast(_("That run is no longer on the server. This is the same race, at its start."),
                  icon=":material/restart_alt:")
     if race is None or not fits(race.config):
-        race = hub.call(hub.make(st.session_state.get(f"config.{page}") or make_config()))
+        race = hub.call(hub.make((not returned and st.session_state.get(f"config.{page}")) or make_config()))
         remember_race(page, race)
+    elif returned:
+        (follow or follow_config)(page, race, make_config())
     st.session_state[f"run.{page}"] = race.id
     return race
 
@@ -79,7 +113,7 @@ def write_from_race(page: str, race: Race, widget: str, write: Callable[[], None
 
 def open_session() -> Race:
     """The race page's race, and its widgets as the race is."""
-    race = open_race(PAGE, read_url, lambda config: len(config.lanes) == 2)
+    race = open_race(PAGE, read_url, lambda config: len(config.lanes) == 2, follow_race)
 
     def write() -> None:
         now = race.lanes_now()
@@ -116,16 +150,24 @@ def follow_widgets(race: Race) -> None:
     except ConfigError as error:
         st.error(sentence(error), icon=":material/error:")
         return
+    if race.step == 0 and _same_but_live(wanted, race.config):  # what a link has planned for later steps stays planned
+        wanted = replace(wanted, changes=race.config.changes, edits=race.config.edits)
+    follow_race(PAGE, race, wanted)
+
+
+def follow_race(page: str, race: Race, wanted: RaceConfig) -> None:
+    """Bring a race to a configuration: live where that can be, else from new initial weights."""
 
     def list_calls() -> list[tuple]:
         if not _same_but_live(wanted, race.config) or (race.step == 0 and race.state == "ready"):
             return [("reset", wanted)] if wanted != race.config else []
+        lanes = [wanted.lane_at(i, race.step) for i in range(len(wanted.lanes))]
         changes = [("change", i, name, _live_value(lane, name))
-                   for i, (lane, now) in enumerate(zip(wanted.lanes, race.lanes_now(), strict=True))
+                   for i, (lane, now) in enumerate(zip(lanes, race.lanes_now(), strict=True))
                    for name in LIVE_FIELDS if _live_value(lane, name) != _live_value(now, name)]
         return changes + ([("extend", wanted.steps)] if wanted.steps != race.config.steps else [])
 
-    _bring(PAGE, race, list_calls)
+    _bring(page, race, list_calls)
 
 
 def follow_config(page: str, race: Race, wanted: RaceConfig) -> None:
@@ -144,7 +186,7 @@ def _bring(page: str, race: Race, list_calls: Callable[[], list[tuple]]) -> None
 
     Not where another tab has changed it since these widgets were set: they would undo that. The page follows it first.
     """
-    seen = st.session_state[f"seen.{page}"]
+    seen = st.session_state.get(f"seen.{page}", (race.id, race.revision))
 
     async def work() -> int:
         revision = seen[1]
@@ -179,17 +221,48 @@ def _freeze(race: RaceConfig) -> RaceConfig:
 
 
 def write_url(query: dict[str, str], race: Race | None = None) -> dict[str, str]:
-    """Put a page's settings, the language and the run into the address bar; the parameters without the run are returned."""
+    """Put a page's settings, the language and the run into the address bar; the parameters without the run are returned.
+
+    Each setting that changes is one entry of the browser's history, so is each page: what completes the address of a page
+    that has just been opened, or changes an id only, takes the place of the entry there is. Call it once a run.
+    """
     shared = query | {"lang": st.session_state.language}
     wanted = shared if race is None else shared | {"run": race.id}
-    if st.query_params.to_dict() != wanted:
-        st.query_params.from_dict(wanted)
+    known, opening = st.query_params.to_dict(), "lang" not in st.query_params or "written" not in st.session_state
+    opening = st.session_state.pop("going", False) or opening or _drop_ids(known) == _drop_ids(wanted)
+    st.session_state["written"] = True
+    with st.container(key="address"):
+        if known != wanted and opening:
+            replace_address(wanted)
+        elif known != wanted:
+            st.query_params.from_dict(wanted)
     return shared
+
+
+def _drop_ids(query: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in query.items() if name not in IDS}
+
+
+def replace_address(query: dict[str, str]) -> None:
+    """Set the URL's parameters without a new entry in the browser's history: Streamlit's own way always makes one."""
+    context = get_script_run_ctx()
+    context.query_string = urlencode(query)
+    with context.session_state.query_params() as known:
+        known.clear_with_no_forward_msg(preserve_embed=True)
+        for name, value in query.items():
+            known.set_with_no_forward_msg(name, value)
+    text = json.dumps(context.query_string)  # which has no "<" left
+    st.html(f"""<script>{{
+        const kept = location.search.slice(1).split("&").filter((part) => part.startsWith("embed"));
+        history.replaceState(history.state, "", location.pathname + "?" + [...kept, {text}].join("&"));
+    }}</script>""", unsafe_allow_javascript=True)
 
 
 def go_to(page: str) -> None:
     """Show another page, by the last part of its address."""
-    st.switch_page(st.session_state["pages"][page])
+    st.session_state["going"] = True
+    # Without parameters of its own Streamlit first empties this page's: an entry in the history that shows nothing.
+    st.switch_page(st.session_state["pages"][page], query_params=st.query_params.to_dict())
 
 
 def show_branch(race: Race) -> None:

@@ -61,7 +61,7 @@ def test_default_race_is_what_the_lesson_says(page: Page, server) -> None:
     training = [float(value) for value in re.findall(r"Training accuracy\s+([\d.]+) %", text)]
     assert training[0] < 20 and training[1] > 95
     assert read_board(page)["mounts"] == mounts
-    page.locator(".st-key-pause button:visible").click()
+    page.locator(".st-key-play button:visible:has-text('Pause')").click()
     wait_board(page, "b.dataset.state === 'paused'")
     step = read_board(page)["step"]
     page.wait_for_timeout(700)
@@ -84,7 +84,7 @@ def test_keyboard_plays_and_pauses(page: Page, server) -> None:
     page.locator("h1").click()
     page.keyboard.press("p")
     wait_board(page, "b.dataset.step > 0")
-    page.locator(".st-key-pause button:visible").wait_for(timeout=PATIENCE)
+    page.locator(".st-key-play button:visible:has-text('Pause')").wait_for(timeout=PATIENCE)
     page.keyboard.press("p")
     wait_board(page, "b.dataset.state === 'paused'")
 
@@ -120,6 +120,70 @@ def test_a_change_at_rest_is_told_beside_what_was_before(page: Page, server) -> 
     assert held_out in lane.inner_text()
 
 
+def test_paper_has_all_charts_and_nothing_to_press(page: Page, server) -> None:
+    """What is printed of a run at rest: charts that nobody has scrolled to, chains that fit, no controls, no sidebar."""
+    page.set_viewport_size({"width": 700, "height": 500})
+    open_race(page, server.url, "/?lang=en&depth=56")  # a chain wider than the page
+    click(page, "step")
+    wait_board(page, "b.dataset.step === '1' && b.dataset.state === 'paused'")
+    assert int(read_board(page)["mounts"]) < 4
+    page.emulate_media(media="print")
+    wait_board(page, "b.dataset.mounts === '4'")
+    board = page.get_by_test_id("board")
+    assert "Press Play" not in board.inner_text() and page.locator(":is(button, input, select):visible").count() <= 3
+    expect(page.get_by_test_id("stSidebar")).to_be_hidden()
+    for picture in page.locator("[data-testid=board] :is(.rv-chain > svg, .main-svg)").all():
+        box = picture.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 700, picture
+    for chart in ("layers", "blocks"):
+        assert page.locator(f"[data-testid=chart-{chart}] .scatterlayer path.point").count() > 20
+    page.emulate_media(media="screen")
+    expect(page.locator("[data-testid=board] [viewBox].main-svg")).to_have_count(0)
+
+
+PLACES = """() => [...document.querySelectorAll(
+    '[class*=st-key-]:is(.stElementContainer), [data-testid=board] :is(.rv-lane, .rv-chain, .rv-chart)')]
+    .filter(e => e.checkVisibility())
+    .map(e => [e.className, ...['x', 'y'].map(n => Math.round(e.getBoundingClientRect()[n]))].join())"""
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_nothing_moves_on_play(page: Page, server, language: str) -> None:
+    open_race(page, server.url, f"/?lang={language}&depth=8")
+    for width in (1280, 1024, 390):
+        page.set_viewport_size({"width": width, "height": 720})
+        page.wait_for_timeout(500)
+        places = page.evaluate(PLACES)
+        click(page, "play")
+        page.locator(".st-key-step button:disabled").wait_for(timeout=PATIENCE)
+        assert page.evaluate(PLACES) == places
+        click(page, "play")
+        page.locator(".st-key-step button:enabled").wait_for(timeout=PATIENCE)
+        assert page.evaluate(PLACES) == places
+
+
+def test_focus_stays_where_the_keyboard_is_and_is_seen(page: Page, server) -> None:
+    open_race(page, server.url, "/?lang=en")
+    button = page.locator(".st-key-play button:visible")
+    button.focus()
+    for word in ("Pause", "Play"):
+        page.keyboard.press("Enter")
+        expect(button).to_contain_text(word, timeout=PATIENCE)
+        expect(button).to_be_focused()
+    for _stop in range(60):
+        page.keyboard.press("Tab")
+        name, seen = page.evaluate("""() => {
+            const e = document.activeElement;
+            const drawn = n => {
+                const { outlineStyle, outlineWidth } = getComputedStyle(n);
+                return outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2;
+            };
+            const framed = e.matches('body, .rv-block, input:not([role=switch])');  // by Streamlit, by its ring
+            return [e.outerHTML.slice(0, 100), framed || drawn(e) || drawn(e.closest('label') ?? e)];
+        }""")
+        assert seen, name
+
+
 def test_language_switch_does_not_disturb_the_run(page: Page, server) -> None:
     open_race(page, server.url)
     click(page, "play")
@@ -129,7 +193,7 @@ def test_language_switch_does_not_disturb_the_run(page: Page, server) -> None:
     before = read_board(page)
     choose_language(page, "简体中文")
     expect(page.locator("[data-testid=board]")).to_contain_text("残差网络", timeout=PATIENCE)
-    expect(page.locator(".st-key-pause button:visible")).to_contain_text("暂停", timeout=PATIENCE)
+    expect(page.locator(".st-key-play button:visible")).to_contain_text("暂停", timeout=PATIENCE)
     after = read_board(page)
     assert after["mounts"] == before["mounts"] and int(after["step"]) >= int(before["step"])
     assert after["state"] == "running"
@@ -163,7 +227,7 @@ def test_reload_finds_the_run_again(page: Page, server) -> None:
     open_race(page, server.url)
     click(page, "play")
     wait_board(page, "b.dataset.step > 50")
-    page.locator(".st-key-pause button:visible").click()
+    page.locator(".st-key-play button:visible:has-text('Pause')").click()
     wait_board(page, "b.dataset.state === 'paused'")
     url, step = page.url, read_board(page)["step"]
     page.reload()

@@ -124,6 +124,8 @@ def test_a_picture_passes_by_hand_and_by_itself(engine: Hub) -> None:
     assert strip().count("class=lit") == 36 and "1,000 numbers" in strip()
     page.button(key="arch.play").click().run()
     assert 'class="pass pass-plays"' in strip()
+    assert not page.select_slider, "none that stands at the end while the first layer is lit"
+    page.button(key="arch.choose").click().run()
     assert page.select_slider(key="arch.step").value == 36, "the way ends at its end"
     page.select_slider(key="arch.step").set_value(2).run()
     assert 'class="pass"' in strip() and strip().count("class=lit") == 2

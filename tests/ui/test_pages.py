@@ -141,6 +141,53 @@ def test_step_reset_and_live_change(engine: Hub) -> None:
     assert race.config.seed == 1 and race.step == 0
 
 
+def test_what_a_link_plans_for_later_steps_stays_planned(engine: Hub) -> None:
+    page = open_page(changes="120.1.skip.0")
+    race = find_race(engine, page)
+    assert [change.step for change in race.config.changes] == [120]
+    page.toggle(key="skip.0").set_value(True).run()
+    assert [change.step for change in race.config.changes] == [120] and race.config.lanes[0].net.skip
+    page.number_input(key="depth").set_value(8).run()
+    assert race.config.changes == ()  # of another net nothing is known of it
+
+
+@pytest.mark.parametrize(("name", "first", "second"), [
+    ("race", {"seed": "3", "compare": "lr", "first": "0.1"}, {"depth": "8", "norm": "batch"}),
+    ("decay", {"lambdas": "0, 0.5", "kind": "plain"}, {"depth": "8"}),
+    ("dimensions", {"a": "77", "depth": "20"}, {"z": "99"}),
+    ("sweep", {"ready": "init-norm"}, {"vary": "lr", "lr": "0.1,0.2"}),
+    ("runs", {"depth": "8"}, {"init": "he,xavier"}),
+    ("architecture", {"nets": "resnet50,plain34", "look": "resnet50", "step": "3"}, {"nets": "cifar20"}),
+])
+def test_going_back_opens_a_page_as_its_address_says(engine: Hub, monkeypatch: pytest.MonkeyPatch, name: str,
+                                                     first: dict[str, str], second: dict[str, str]) -> None:
+    page = run_page(name, lang="en", **first)
+    told = read_address(page)
+    assert {*first.items()} <= {*told.items()}
+    page.query_params.clear()
+    monkeypatch.setattr(session, "is_history", lambda: True)
+    for query in (second, first):
+        page.query_params.clear()
+        for key, value in (query | {"lang": "en"}).items():
+            page.query_params[key] = value
+        page.run()
+        assert not page.exception and not page.error
+    assert read_address(page) == told
+
+
+def read_address(page: AppTest) -> dict[str, str]:
+    query = {name: value for name, value in page.query_params.items() if name != "run"}
+    return {name: value[0] if isinstance(value, list) else value for name, value in query.items()}
+
+
+def test_without_shortcuts_no_toggle_says_there_are_any(engine: Hub) -> None:
+    page = open_page(shortcut="none")
+    assert [(toggle.value, toggle.disabled) for toggle in page.toggle if "Skip" in toggle.label] == [(False, True)] * 2
+    page.selectbox(key="shortcut").set_value("identity").run()
+    assert [page.toggle(key=f"skip.{i}").value for i in (0, 1)] == [False, True]
+    assert find_race(engine, page).config.changes == ()
+
+
 def test_without_an_engine_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "loop", None)
     page = AppTest.from_file(MAIN, default_timeout=60).run()

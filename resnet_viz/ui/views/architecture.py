@@ -39,7 +39,7 @@ def show_page() -> None:
     if not names:
         st.info(_("Choose a net."))
         return
-    shared = write_url(query := write_query(names, own, st.session_state["architecture.look"]))
+    shared = (query := write_query(names, own, st.session_state["architecture.look"])) | {"lang": get_language()}
     questions = [ask_net(name, own if name == OWN else None) for name in names]
     ask(questions, "architecture", lambda *jobs: show_nets([job.results[0] for job in jobs], shared, query))
     show_lesson()
@@ -196,9 +196,13 @@ def show_strip(net: Architecture, query: dict[str, str]) -> None:
     choose_step(len(labels) - 1)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button(_("Play"), key="arch.play", icon=":material/play_arrow:", on_click=play, args=(len(labels) - 1,))
-        st.select_slider(_("Layer"), range(len(labels)), format_func=labels.__getitem__, key="arch.step", on_change=stop,
-                         width="stretch")
-    step, plays = st.session_state["arch.step"], st.session_state.get("arch.playing", 0)
+        plays = st.session_state.get("arch.playing", 0)
+        if plays:  # a slider would stand at the end from the first layer on
+            st.button(_("Choose a layer"), key="arch.choose", icon=":material/tune:", on_click=stop)
+        else:
+            st.select_slider(_("Layer"), range(len(labels)), format_func=labels.__getitem__, key="arch.step",
+                             width="stretch")
+    step = st.session_state["arch.step"]
     write_url(query | ({"step": str(step)} if step != 1 else {}))
     ask([ask_examples("digits", 1)], "arch.digit", lambda job: show_digit(net, step, plays, *job.results))
 

@@ -49,8 +49,7 @@ def read_url() -> None:
     st.session_state["operations.read"] = True
     query = st.query_params.to_dict()
     history, errors = read_history(query.get("ops", ""))
-    if history.clicks:
-        set_history(history)
+    set_history(history)
     for error in [*errors, *read_statistics(query), *read_studies(query)]:
         st.error(sentence(error), icon=":material/link_off:")
 

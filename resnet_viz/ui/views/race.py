@@ -55,8 +55,14 @@ def complain() -> None:
 def show_toggles(race: Race) -> None:
     """The lanes' skip connections, to be switched at any time; and the way to the nets' insides."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="toggles"):
-        for i, place in enumerate(name_places()):
-            st.toggle(f"{label_fields()['skip']} · {place}", key=f"skip.{i}", help=explain_fields()["skip"])
+        for i, (place, lane) in enumerate(zip(name_places(), race.lanes_now(), strict=True)):
+            label, chosen = f"{label_fields()['skip']} · {place}", st.session_state[f"skip.{i}"]
+            if lane.net.shortcut == "none":  # off whatever is chosen, which holds again with another kind of shortcut
+                st.session_state[f"skip.{i}"] = chosen
+                st.toggle(label, value=False, key=f"no-skip.{i}", disabled=True,
+                          help=_("Of the kind of shortcut “None” there is nothing to switch on."))
+            else:
+                st.toggle(label, key=f"skip.{i}", help=explain_fields()["skip"])
         if st.button(_("Operate on these nets"), key="operate", icon=":material/healing:", disabled=race.step == 0,
                      help=_("Pause, and zero, drop or swap blocks of copies of these nets.")):
             act(race.id, "stop", SETTLE_SECONDS)

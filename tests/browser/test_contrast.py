@@ -1,0 +1,39 @@
+"""Words on the primary colour, in both themes: as dark on it, or as light, as WCAG asks."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.boards import PATIENCE
+from tests.browser.conftest import SETTLED
+
+pytestmark = pytest.mark.browser
+LEAST = 4.5
+# Each text on a primary button or a chip with its contrast (WCAG 2.2), by computed colours.
+CONTRASTS = """() => {
+    const read = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const linear = (v) => v <= 10 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4;
+    const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+    const speaks = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    return [...document.querySelectorAll("button[kind=primary]:enabled, [data-tag]")].flatMap((box) => {
+        const ground = light(read(getComputedStyle(box).backgroundColor));
+        return [...box.querySelectorAll("*")].filter(speaks)
+            .map((e) => [e.textContent, light(read(getComputedStyle(e).color))])
+            .map(([words, ink]) => [words, (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05)]);
+    });
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_words_on_the_primary_colour_can_be_read(chromium: Browser, server, theme: str) -> None:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme=theme, locale="en-GB")
+    page = context.new_page()
+    for name, word in (("", "Play"), ("decay", "Play"), ("sweep", "Start"), ("sweep", "Depth"), ("dimensions", "Play")):
+        page.goto(f"{server.url}/{name}")
+        page.locator("button[kind=primary]:visible").first.wait_for(timeout=PATIENCE)
+        page.wait_for_function(SETTLED, timeout=PATIENCE)
+        contrasts = page.evaluate(CONTRASTS)
+        assert word in {words for words, _ in contrasts}
+        assert not [pair for pair in contrasts if pair[1] < LEAST]
+    context.close()
