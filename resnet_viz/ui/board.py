@@ -105,7 +105,7 @@ def _net_words() -> dict[str, str]:
         "training_accuracy": _("Training accuracy"),
         "held_out_accuracy": _("Held-out accuracy"),
         "chain_label": _("{lane}, from input to output"),
-        "stem": _("stem"),
+        "stem": _("stem").split("（")[0],  # beneath a box there is room for one word
         "head": _("head"),
         "channels": _("{width} channels"),
         "units": _("{width} units"),

@@ -10,6 +10,7 @@ from resnet_viz.ui import lesson
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.controls import explain_fields, label_fields, name_lanes, name_places, show_settings
+from resnet_viz.ui.glossary import show_words
 from resnet_viz.ui.session import act, follow_widgets, go_to, open_session, write_url
 from resnet_viz.ui.settings import read_race, write_query
 from resnet_viz.ui.subject import take_nets
@@ -32,6 +33,7 @@ def show_page() -> None:
         show_toggles(race)
     show_board("board", f"/feed/{race.id}?token={race.token}", [Look(name, i) for i, name in enumerate(names)],
                get_language(), race.state)
+    show_words("lane", "stem", "held-out", "W_s", "r", "cosine", "bit")
     lesson.show_lesson(race.config.dataset)
 
 
