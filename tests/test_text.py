@@ -251,4 +251,4 @@ def test_no_number_is_shown_with_an_e():
               ROOT / "resnet_viz" / "export" / "report.py"]
     exponents = {path.name: re.findall(r":[+z,-]*\.\d+[ge]\}", path.read_text(encoding="utf-8")) for path in places}
     assert {name: found for name, found in exponents.items() if found} == {
-        "equations.py": [":.2e}"], "paths.py": [":,.6g}"]}  # taken apart; whole numbers
+        "equations.py": [":.2e}"]}  # taken apart

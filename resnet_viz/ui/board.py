@@ -123,7 +123,7 @@ def _net_words() -> dict[str, str]:
                                     "stands."),
         "before": _("before: {value}"),
         "chain_label": _("{lane}, from input to output"),
-        "stem": _("stem"),
+        "stem": _("stem").split("（")[0],  # beneath a box there is room for one word
         "head": _("head"),
         "channels": _("{width} channels"),
         "units": _("{width} units"),

@@ -14,6 +14,7 @@ from resnet_viz.text import _, write_number
 from resnet_viz.ui import controls
 from resnet_viz.ui.controls import OPTIONS, group_fields, label_fields, label_options, name_decay, show_field
 from resnet_viz.ui.settings import DEFAULTS, Settings, read_value, write_value
+from resnet_viz.ui.usual import take_family
 
 VARIABLE = tuple(name for name in SETTINGS if name not in ("skip", "seed"))  # a net without shortcuts: shortcut "none"
 MAX_AXES = 3  # the chart's x, its colour, and its panels
@@ -238,11 +239,11 @@ def on_vary() -> None:
         st.session_state["shortcut"] = "zero-pad"  # which is the identity where dimensions are equal
 
 
-def on_family() -> None:
+def on_family(_field: str) -> None:
     """The usual settings of the family; a convolutional net changes dimensions, which the identity cannot."""
     st.session_state.setdefault("depth", DEFAULTS.depth)
     st.session_state.setdefault("dataset", DEFAULTS.dataset)
-    controls.on_family()
+    take_family()
     if st.session_state["family"] == "conv" and "identity" in st.session_state.get("axis.shortcut", ()):
         kinds = ["zero-pad" if kind == "identity" else kind for kind in st.session_state["axis.shortcut"]]
         st.session_state["axis.shortcut"] = list(dict.fromkeys(kinds))

@@ -13,6 +13,7 @@ from resnet_viz.engine.race import Race
 from resnet_viz.figures.decay import draw_removal
 from resnet_viz.records import DATASETS
 from resnet_viz.text import _
+from resnet_viz.ui.chance import explain_breaking, tell_chance
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.progress import follow_job
 
@@ -60,3 +61,6 @@ def show_result(job: Job, names: list[str], step: int) -> None:
     st.caption(_("At step {step}. A line: the whole net. A point: the net without one block; point at it to see which.")
                .format(step=step))
     show_chart(draw_removal(names, whole, removed, chance), "removal", _(". ").join(words), rows)
+    guessing = tell_chance(dict(zip(names, whole, strict=True)), chance, explain_breaking())
+    if guessing:
+        st.info(guessing, icon=":material/help:")

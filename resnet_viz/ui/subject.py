@@ -75,14 +75,31 @@ class Subject:
     def net(self, lane: int) -> NetConfig:
         return self.states[lane].lane.net
 
+    def find_accuracy(self, lane: int) -> float | None:
+        """A net's held-out accuracy when it was last measured on its way here; None where it never was."""
+        known = [accuracy for step, _loss, accuracy, *_more in self.race.lanes[lane].series.probes if step <= self.step]
+        return known[-1] if known else None
+
     def write_query(self) -> dict[str, str]:
         """The URL's parameters that stand for these nets."""
         return write_query(read_race(self.config)) | {AT: str(self.step)}
 
 
-def take_nets(race: Race, step: int) -> None:
-    """Make a race's nets at one step the subject of all pages of surgery."""
+def take_nets(race: Race, step: int, first: str | None = None) -> None:
+    """Make a race's nets at one step the subject of all pages of surgery.
+
+    `first` is the preset where a page has opened with it and nobody has chosen these nets.
+    """
     st.session_state["subject"], st.session_state["subject.step"] = race.id, step
+    st.session_state["subject.first"] = first
+
+
+def take_preset(name: str, first: str | None = None) -> Race:
+    """Make a preset's nets the subject."""
+    settings, step = PRESETS[name]
+    race = prepare(settings.make_race(), step)
+    take_nets(race, step, first)
+    return race
 
 
 def show_subject(first: str = "twins", recomputes: bool = False) -> Subject:
@@ -125,6 +142,8 @@ def show_subject(first: str = "twins", recomputes: bool = False) -> Subject:
 
 def open_subject(first: str = "twins") -> Race:
     """The race whose nets are the subject: the session's, the URL's, the race page's, or the preset `first`."""
+    if st.session_state.get("subject.first") not in (None, first):  # another page's, which opened with it
+        take_preset(first, first)
     race = hub.find(st.session_state.get("subject") or st.query_params.get("run", ""))
     if race is None and "subject.config" in st.session_state:  # dropped while the page slept
         race = prepare(st.session_state["subject.config"], st.session_state["subject.step"])
@@ -133,7 +152,7 @@ def open_subject(first: str = "twins") -> Race:
     if "subject.step" not in st.session_state:
         st.session_state["subject.step"] = read_step(race.step)
     if st.session_state.get("subject") != race.id:
-        take_nets(race, st.session_state["subject.step"])
+        take_nets(race, st.session_state["subject.step"], st.session_state.get("subject.first"))
     if race is find_own_race():
         st.session_state["subject.step"] = min(st.session_state["subject.step"], race.step)
     st.session_state["subject.config"] = race.config
@@ -154,8 +173,7 @@ def open_first(first: str) -> Race:
     if own is not None and own.step:
         st.session_state["subject.step"] = own.step
         return own
-    settings, st.session_state["subject.step"] = PRESETS[first]
-    return prepare(settings.make_race(), st.session_state["subject.step"])
+    return take_preset(first, first)
 
 
 def read_step(default: int) -> int:
@@ -197,12 +215,11 @@ def on_nets() -> None:
         own = find_own_race()
         take_nets(own, own.step)
     elif chosen in PRESETS:
-        settings, step = PRESETS[chosen]
-        take_nets(prepare(settings.make_race(), step), step)
+        take_preset(chosen)
 
 
 def on_step() -> None:
-    st.session_state["subject.step"] = st.session_state[AT]
+    st.session_state["subject.step"], st.session_state["subject.first"] = st.session_state[AT], None
 
 
 def describe_nets(race: Race) -> str:

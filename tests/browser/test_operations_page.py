@@ -73,3 +73,15 @@ def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: 
     expect(page.locator(".st-key-each-block .js-plotly-plot")).to_be_visible(timeout=PATIENCE)
     assert not find_faults(page)
     assert not page.errors
+
+
+def test_words_have_their_sentence_by_keyboard_and_on_a_phone(page: Page, server) -> None:
+    """A word is tabbed to, or tapped: its sentence stands below it, within the page."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, server.url, "?depth=8&at=60")
+    word = page.locator(".rv-word").last
+    expect(word.locator(".rv-meaning")).to_be_hidden()
+    word.focus()
+    expect(word.locator(".rv-meaning")).to_be_visible()
+    box = word.locator(".rv-meaning").bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390

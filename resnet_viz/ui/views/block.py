@@ -21,8 +21,10 @@ from resnet_viz.records import DATASETS, BlockView, ConfigError, Edit, NetConfig
 from resnet_viz.text import _, percent_sign, use_language, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.canvas import BLANK, show_canvas, show_fed, take_drawing
+from resnet_viz.ui.chance import explain_breaking, show_chance
 from resnet_viz.ui.charts import show_chart, show_csv
 from resnet_viz.ui.exporting import show_export, take_subject
+from resnet_viz.ui.glossary import show_words
 from resnet_viz.ui.opening import (
     CASES,
     Opening,
@@ -35,7 +37,7 @@ from resnet_viz.ui.opening import (
 )
 from resnet_viz.ui.progress import Question, ask
 from resnet_viz.ui.session import show_branch, write_url
-from resnet_viz.ui.subject import AT, PRESETS, Subject, name_subject, prepare, show_subject, take_nets
+from resnet_viz.ui.subject import AT, Subject, name_subject, show_subject, take_preset
 from resnet_viz.ui.words import label_cases, sentence
 
 OPEN, DRAWN, ERRORS, RENEW = "block.opening", "block.drawn", "block.complaints", "block.renew"  # kept when the page is left
@@ -49,8 +51,10 @@ def show_page() -> None:
     if OPEN not in st.session_state:
         read_url()
     subject = show_subject()
+    show_chance(subject, explain_breaking())
     show_block(subject)
     show_resume(subject)
+    show_words("held-out", "W_s", "bit")
     show_lesson()
 
 
@@ -114,8 +118,7 @@ def on_case() -> None:
 def open_case(case: str) -> None:
     """Make a case's nets the subject, and open what it asks for."""
     if case in CASES:
-        settings, step = PRESETS[CASES[case][0]]
-        take_nets(prepare(settings.make_race(), step), step)
+        take_preset(CASES[case][0])
         st.session_state[OPEN] = take_case(st.session_state[OPEN], case)
 
 

@@ -10,6 +10,7 @@ from resnet_viz.text import _
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.brought import show_brought
 from resnet_viz.ui.canvas import BLANK, show_canvas, show_fed, take_drawing
+from resnet_viz.ui.chance import show_chance
 from resnet_viz.ui.crediting import (
     ASKED,
     ERRORS,
@@ -27,6 +28,7 @@ from resnet_viz.ui.crediting import (
     write_crediting,
 )
 from resnet_viz.ui.exporting import show_export, take_subject
+from resnet_viz.ui.glossary import show_words
 from resnet_viz.ui.locating import show_map
 from resnet_viz.ui.progress import follow_job
 from resnet_viz.ui.session import write_url
@@ -50,6 +52,7 @@ def show_page() -> None:
     for error in st.session_state[ERRORS]:
         st.error(sentence(error), icon=":material/link_off:")
     shared = write_url(subject.write_query() | write_crediting(get_asked()), subject.race)
+    show_chance(subject, _("There is no decision to give credit for: such a net guesses."))
     views = show_input(subject)
     show_blocks(subject)
     if views:
@@ -58,6 +61,7 @@ def show_page() -> None:
         show_share(shared)
         show_export(lambda: take_subject(subject))
     show_brought()
+    show_words("conductance", "held-out", "bit")
     show_lesson()
 
 

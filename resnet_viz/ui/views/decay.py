@@ -9,6 +9,7 @@ from resnet_viz.text import _, write_number
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.controls import read_widgets, show_groups, write_widgets
+from resnet_viz.ui.glossary import show_words
 from resnet_viz.ui.questions import (
     DECAY_BASE,
     KINDS,
@@ -56,6 +57,7 @@ def show_page() -> None:
     looks = [Look(name, i % len(lambdas), not lane.net.residual)
              for i, (name, lane) in enumerate(zip(names, race.config.lanes, strict=True))]
     show_board("decay.board", race, seen_revision(PAGE), looks, CHARTS, chains=False)
+    show_words("lane", "held-out", "W_s", "r", "cosine")
     show_removal(race, names)
     show_lesson()
 

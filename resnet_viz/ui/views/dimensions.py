@@ -34,6 +34,7 @@ from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.charts import make_columns, show_chart
 from resnet_viz.ui.controls import label_options, read_widgets, show_groups, write_widgets
+from resnet_viz.ui.glossary import show_words
 from resnet_viz.ui.progress import ask
 from resnet_viz.ui.projections import show_projections
 from resnet_viz.ui.questions import (
@@ -86,6 +87,7 @@ def show_page() -> None:
     show_race(race, shared)
     show_projections(race, sizes)
     show_same(sizes, race.config)
+    show_words("W_s", "stem", "held-out")
     show_lesson()
 
 

@@ -27,6 +27,7 @@ from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import make_columns, show_chart
 from resnet_viz.ui.controls import label_options
 from resnet_viz.ui.exporting import show_export, take_subject
+from resnet_viz.ui.glossary import show_words
 from resnet_viz.ui.progress import follow_job, start_job
 from resnet_viz.ui.session import write_url
 from resnet_viz.ui.subject import Subject, show_subject
@@ -61,6 +62,7 @@ def show_page() -> None:
     with st.container(horizontal=True):
         show_share(shared)
         show_export(lambda: take_subject(subject))
+    show_words("stem", "held-out", "W_s")
     show_lesson()
 
 

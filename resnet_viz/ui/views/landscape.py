@@ -26,10 +26,12 @@ from resnet_viz.figures.landscape import (
 from resnet_viz.records import ConfigError, Trajectory
 from resnet_viz.text import _, join, percent_sign, use_language, write_number
 from resnet_viz.ui.bar import show_share
+from resnet_viz.ui.chance import show_chance
 from resnet_viz.ui.charts import make_columns, show_chart
 from resnet_viz.ui.exporting import show_export, take_subject
+from resnet_viz.ui.glossary import show_words
 from resnet_viz.ui.session import write_url
-from resnet_viz.ui.subject import PRESETS, Subject, name_subject, prepare, show_subject, take_nets
+from resnet_viz.ui.subject import Subject, name_subject, show_subject, take_preset
 from resnet_viz.ui.terrain import (
     SEEDS,
     SETS,
@@ -54,6 +56,7 @@ from resnet_viz.ui.terrain import (
 from resnet_viz.ui.words import sentence
 
 POLL = 0.3  # seconds between two looks
+FIRST = "conv"
 DEPTHS = {"conv": 20, "conv56": 56}  # presets
 ALIKE = 0.1  # of the points: no more than that between two nets is called alike
 
@@ -63,15 +66,17 @@ def show_page() -> None:
     st.title(_("Loss landscape"), anchor=False)
     st.markdown(_("Around a trained net’s weights, how does the loss rise? Two directions out of many thousands span a "
                   "plane through the weights of each net. Both are drawn over the same range and in the same colours."))
-    subject = show_subject("conv")
+    subject = show_subject(FIRST)
     for error in read_url():
         st.error(sentence(error), icon=":material/link_off:")
     shared = write_url(subject.write_query() | write_choices(), subject.race)
+    show_chance(subject, _("The plane lies around weights that have learned nothing."), FIRST, every=True)
     show_choices(subject)
     show_landscape(subject)
     with st.container(horizontal=True):
         show_share(shared)
         show_export(lambda: take_subject(subject))
+    show_words("held-out", "bit")
     show_lesson()
 
 
@@ -115,8 +120,7 @@ def show_depth(subject: Subject) -> None:
     def on_change() -> None:
         chosen = st.session_state["widget.depth"]
         if chosen is not None:
-            settings, step = PRESETS[chosen]
-            take_nets(prepare(settings.make_race(), step), step)
+            take_preset(chosen)
 
     st.segmented_control(_("Convolutional twins"), list(DEPTHS), key="widget.depth", on_change=on_change,
                          format_func=lambda name: _("{depth} layers").format(depth=DEPTHS[name]))

@@ -11,8 +11,10 @@ from resnet_viz.figures.operations import draw_before_after, draw_chain
 from resnet_viz.records import DATASETS, WEIGHT_OPERATIONS, Edit, OperationResult
 from resnet_viz.text import _, join, percent_sign, write_number
 from resnet_viz.ui.bar import show_share
+from resnet_viz.ui.chance import explain_breaking, show_chance
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.exporting import Taken, show_export, take_subject
+from resnet_viz.ui.glossary import show_words
 from resnet_viz.ui.history import Done, get_history, read_history, set_history, write_history
 from resnet_viz.ui.operating import describe_done, read_statistics, show_tools, write_statistics
 from resnet_viz.ui.progress import ask
@@ -28,6 +30,7 @@ def show_page() -> None:
     st.markdown(_("Operate on blocks of two trained nets, one with shortcuts and one without. What is done to one is "
                   "done to the other."))
     subject = show_subject()
+    show_chance(subject, explain_breaking())
     read_url()
     show_tools(subject)
     shared = write_url(subject.write_query() | write_own(), subject.race)
@@ -39,6 +42,7 @@ def show_page() -> None:
         taken = take_nets(subject)
         show_export(lambda: taken)
     show_studies(subject)
+    show_words("held-out", "bit")
     show_lesson()
 
 

@@ -13,11 +13,13 @@ from resnet_viz.figures.paths import count_left, count_lengths, draw_lengths, dr
 from resnet_viz.records import N_, ConfigError, Operation, OperationResult, PathsResult, parse_field
 from resnet_viz.text import SUPERSCRIPTS, _, join, write_number
 from resnet_viz.ui.bar import show_share
+from resnet_viz.ui.chance import show_chance
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.exporting import show_export, take_subject
+from resnet_viz.ui.glossary import show_words
 from resnet_viz.ui.progress import follow_job, start_job
 from resnet_viz.ui.session import write_url
-from resnet_viz.ui.subject import PRESETS, Subject, prepare, show_subject, take_nets
+from resnet_viz.ui.subject import Subject, show_subject, take_preset
 from resnet_viz.ui.unravelled import EXACT, show_unravelled
 from resnet_viz.ui.words import sentence
 
@@ -39,6 +41,8 @@ def show_page() -> None:
     for error in st.session_state[PREFIX + "errors"]:  # until something else is chosen
         st.error(sentence(error), icon=":material/link_off:")
     shared = write_url(subject.write_query() | write_own(), subject.race)
+    show_chance(subject, _("Nothing is lost there by deleting a block, and its gradients are those of a net that has "
+                           "learned nothing."), FIRST)
     show_paths(subject)
     show_lengths(subject)
     show_deletion(subject)
@@ -46,6 +50,7 @@ def show_page() -> None:
     with st.container(horizontal=True):
         show_share(shared)
         show_export(lambda: take_subject(subject))
+    show_words("held-out", "bit")
     show_lesson()
 
 
@@ -138,19 +143,14 @@ def show_paths(subject: Subject) -> None:
         st.info(_("{net} has {blocks} blocks and {count} paths, too many to draw. Paths are drawn for up to {limit} "
                   "blocks, that is nets of up to {layers} layers.").format(
             net=subject.names[lane], blocks=blocks, count=write_all(blocks), limit=MAX_DRAWN, layers=2 * MAX_DRAWN + 2))
-        st.button(_("Take nets with few blocks"), key="few", on_click=take_few, icon=":material/account_tree:")
+        st.button(_("Take nets with few blocks"), key="few", on_click=take_preset, args=(FIRST,),
+                  icon=":material/account_tree:")
         return
     takes, key = list_paths(blocks), subject.key("each path", lane)
     start_job(key, [Call("experiments.why.measure_each_path", subject.states[lane], (takes,))], "unravelled")
     follow_job(key, "unravelled", lambda job: show_unravelled(
         takes, job.results[0], get_choice("path"), COLOURS[lane], str(hash(key)),
         lambda path: choose("path", path)) if job.results[0] else None)
-
-
-def take_few() -> None:
-    """Make a preset whose nets can be drawn the subject."""
-    settings, step = PRESETS[FIRST]
-    take_nets(prepare(settings.make_race(), step), step)
 
 
 # ---------------------------------------------------------------------------------------------------- lengths

@@ -12,6 +12,7 @@ from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.controls import explain_fields, label_fields, name_lanes, name_places, show_settings
 from resnet_viz.ui.difference import tell_difference
+from resnet_viz.ui.glossary import show_words
 from resnet_viz.ui.session import PAGE, SETTLE_SECONDS, act, follow_widgets, go_to, open_session, seen_revision, write_url
 from resnet_viz.ui.settings import read_race, write_query
 from resnet_viz.ui.subject import take_nets
@@ -36,6 +37,7 @@ def show_page() -> None:
         show_bar(race, shared, names)
         show_toggles(race)
     show_board("board", race, seen_revision(PAGE), [Look(name, i) for i, name in enumerate(names)])
+    show_words("lane", "stem", "held-out", "W_s", "r", "cosine", "bit")
     lesson.show_lesson(race.config)
 
 

@@ -15,6 +15,7 @@ from resnet_viz.text import _, join, use_language, write_scientific
 from resnet_viz.ui import grid, progress
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.exporting_sweep import show_export_sweep
+from resnet_viz.ui.glossary import show_words
 from resnet_viz.ui.live import show_live
 from resnet_viz.ui.metrics import MEASURES, take_number
 from resnet_viz.ui.outcomes import describe_run
@@ -60,6 +61,7 @@ def show_page() -> None:
     shared = write_url(grid.write_query(config) | write_asked(config) | ({PAGE: sweep.id} if sweep is not None else {}))
     with bar:
         show_bar(config, sweep, drawn, shared)
+    show_words("held-out", "W_s")
     show_lesson()
 
 
