@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet_viz.lab import shattering
+from resnet_viz.lab import probes, shattering
 from resnet_viz.lab.datasets import load_data
 from resnet_viz.lab.experiments.training import advance, make_state
 from resnet_viz.lab.experiments.why import measure_autocorrelation, measure_responses, measure_slopes
@@ -140,13 +140,10 @@ def test_responses_are_those_before_sum_and_g(order, norm):
     kept = state.weights.copy()
     found = measure_responses(state)
     module, trace, x = get_trainer(state.lane, "digits").module, Trace(), load_data("digits").test_x
-    with torch.no_grad():
+    with probes.recomputed(module, load_data("digits")), torch.no_grad():
         module.eval()(x, trace)
-        module.train()
-        a = trace.activations[0]
-        stem = module.stem.layer(x)
-        stem = module.eval().stem.norm(stem)
-        block = module.blocks[0]
+        a, block = trace.activations[0], module.blocks[0]
+        stem = module.stem.norm(module.stem.layer(x))
         z1 = block.layer1(block.g1(block.norm1(a))) if order == "pre" else block.layer1(a)
         z1 = (block.norm2 if order == "pre" else block.norm1)(z1)
         module.train()
@@ -169,7 +166,7 @@ def test_residual_responses_are_smaller(seed):
 
 @pytest.mark.parametrize("skip", [True, False])
 def test_responses_behind_batchnorm_are_about_the_size_of_gamma(skip):
-    """Claim: the root of the mean γ² and the variance of β, as far as the stored statistics are those of the data."""
+    """Claim: the root of the mean γ² and the variance of β, as far as the held-out part is like the training part."""
     state, _ = advance(make_state(Lane(NetConfig(depth=12, norm="batch", skip=skip)), "digits", 0), 100)
     found = measure_responses(state)
     module = get_trainer(state.lane, "digits").module

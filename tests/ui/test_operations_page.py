@@ -138,3 +138,12 @@ def test_presets_are_races_with_blocks_to_operate_on() -> None:
 def test_each_nets_picture_can_be_taken_home(engine: Hub) -> None:
     labels = [button.proto.label for button in open_nets("operations").get("download_button")]
     assert labels.count("Picture (SVG)") == 2 and "Numbers (CSV)" in labels
+
+
+def test_statistics_that_are_still_what_they_began_as_are_told(engine: Hub) -> None:
+    """Where a page evaluates with the stored ones, in the first steps; Paths measures with recomputed ones."""
+    query = {"depth": "4", "width": "8", "norm": "batch", "at": "5"}
+    told = "After 5 steps BatchNorm’s stored statistics are still 59 % what they began as"
+    assert any(words.value.startswith(told) for words in open_nets("operations", **query).info)
+    assert not any(words.value.startswith(told) for words in open_nets("paths", **query).info)
+    assert not any("began as" in words.value for words in open_nets("operations", **query | {"at": "40"}).info)
