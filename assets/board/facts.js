@@ -41,7 +41,8 @@ export class Tooltip {
     const left = box.left + box.width / 2 - frame.left - tooltip.offsetWidth / 2;
     tooltip.style.left = `${Math.max(0, Math.min(left, frame.width - tooltip.offsetWidth))}px`;
     tooltip.style.top = `${box.bottom - frame.top + 28}px`;
-    setAttribute(node, "aria-label", `${title}. ${layers}. ${Object.entries(facts).map(([name, value]) => `${text[name]}: ${value}`).join(". ")}`);
+    const known = Object.entries(facts).map(([name, value]) => `${text[name]} ${value}`);
+    setAttribute(node, "aria-label", [title, layers, ...known].join(text.sentence_end));
   }
 }
 

@@ -445,6 +445,7 @@ def test_divergence_is_told_in_words(page: Page, server) -> None:
         re.compile(r"diverged at step \d+: (the loss is no longer|loss and gradient are still) .+\. The race"),
         timeout=PATIENCE)
     assert "NaN" not in page.locator("[data-testid=board]").inner_text()
+    assert ".." not in page.get_by_test_id("summary").text_content()  # sentences that are joined keep one stop
     expect(page.locator(".st-key-play button:visible").first).to_be_disabled(timeout=PATIENCE)
     click(page, "reset")
     wait_board(page, "b.dataset.state === 'ready'")
