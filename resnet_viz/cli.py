@@ -16,6 +16,7 @@ import sys
 import time
 from typing import Any
 
+from resnet_viz.cli_effects import check_files, check_own, check_settings, check_shape, check_weights
 from resnet_viz.cli_export import run_export
 from resnet_viz.cli_options import (
     EVENTS,
@@ -25,7 +26,7 @@ from resnet_viz.cli_options import (
     read_options,
     write_file,
 )
-from resnet_viz.cli_output import CLOSED, discard, prepare_streams, writing
+from resnet_viz.cli_output import CLOSED, discard, prepare_streams, show_result, writing
 from resnet_viz.cli_sweep import run_sweep
 from resnet_viz.cli_why import check_why, is_brought, measure_brought, measure_why
 from resnet_viz.cli_words import sentence
@@ -75,6 +76,7 @@ def run_command(arguments: list[str] | None) -> int:
 
 
 def obtain_result(options: argparse.Namespace) -> dict[str, Any]:
+    check_files(options)
     if is_brought(options):
         return measure_brought(options)
     if options.command in ("export", "sweep"):
@@ -87,7 +89,7 @@ def obtain_result(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_train(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
-    race = make_run(values)
+    race = make_checked_run(options, values)
     state, first, last, seconds = train_to_files(race, options)
     from resnet_viz.lab.experiments.training import finish, measure
 
@@ -104,6 +106,15 @@ def run_train(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, 
         "diverged": bool(last["diverged"]),
         "overflow": last["overflow"],
     }
+
+
+def make_checked_run(options: argparse.Namespace, values: dict[str, Any]) -> RaceConfig:
+    """The run of these settings. Raises for an option that would do nothing in it."""
+    race = make_run(values)
+    check_weights(options)
+    check_settings(options, [race])
+    check_own(options, race)
+    return race
 
 
 def write_config(race: RaceConfig) -> dict[str, Any]:
@@ -165,11 +176,9 @@ def finite(value: float) -> float | None:
 
 
 def run_operate(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
-    race, operation = make_run(values), read_operation(options)
+    race, operation = make_checked_run(options, values), read_operation(options)
     net = race.lanes[0].net
     check_operation(operation, net)
-    if options.recompute and net.norm == "none":
-        raise ConfigError("recompute", True, N_("a net with BatchNorm: another has no running statistics"))
     state = obtain_state(race, options)
     from resnet_viz.lab.experiments.operations import measure_operation
 
@@ -179,14 +188,8 @@ def run_operate(options: argparse.Namespace, values: dict[str, Any]) -> dict[str
 
 def obtain_state(race: RaceConfig, options: argparse.Namespace) -> State:
     """The net that a file has the weights of, or a newly trained one."""
-    return read_state(race, options) if options.weights is not None else train_to_files(race, options)[0]
-
-
-def read_state(race: RaceConfig, options: argparse.Namespace) -> State:
-    """The net with the weights of a file. Nothing is trained, so there is nothing to write."""
-    for option in ("frames", "save"):
-        if (path := getattr(options, option)) is not None:
-            raise ConfigError(option, path, N_("no file together with weights: nothing is trained then"))
+    if options.weights is None:
+        return train_to_files(race, options)[0]
     from resnet_viz.lab.experiments.files import load_weights
 
     return load_weights(options.weights, race.lanes[0], race.dataset, race.seed)
@@ -196,7 +199,7 @@ def read_state(race: RaceConfig, options: argparse.Namespace) -> State:
 
 
 def run_why(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
-    race = make_run(values)
+    race = make_checked_run(options, values)
     check_why(options, race)
     state = None if options.command == "gradients" else obtain_state(race, options)
     return {"config": write_config(race), **measure_why(options, race, state)}
@@ -206,6 +209,7 @@ def run_why(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, An
 
 
 def run_info(options: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
+    check_shape(options)
     net = NetConfig(**{name: values[name] for name in NET_SETTINGS if name in values})
     data = read_shape(values)
     return {
@@ -238,24 +242,3 @@ def run_architecture(options: argparse.Namespace, values: dict[str, Any]) -> dic
     from resnet_viz.lab.architecture import trace_architecture
 
     return trace_architecture(options.net, values.get("size"), values.get("classes")).to_jsonable()
-
-
-def show_result(result: dict[str, Any]) -> None:
-    """The result for people: a line each."""
-    for name, value in result.items():
-        if name == "layers":
-            for layer in value:
-                print("  {name:21} {kind:7} {kernel}x{kernel} /{stride} {output!s:16} {parameters:>12,} "
-                      "{multiply_adds:>14,}".format(**layer))
-        elif name == "blocks":
-            for k, block in enumerate(value, start=1):
-                print(write_credit(k, block) if "branch" in block else
-                      "  {first:>4}-{last:<4} {shortcut:11} {input!s:16} {output!s}".format(**block))
-        else:
-            print(f"{name:34} {value:,}" if type(value) is int else f"{name:34} {value}")
-
-
-def write_credit(k: int, block: dict[str, Any]) -> str:
-    """A block's credits in a line; there is no shortcut in a plain net."""
-    parts = (f"{name} {value:.4f}" for name, value in block.items() if value is not None)
-    return f"  {k:>4}  " + "  ".join(parts)

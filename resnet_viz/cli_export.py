@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from resnet_viz.cli_effects import check_settings
 from resnet_viz.cli_options import SETTINGS, parse_options, read_json, read_options, write_file
 from resnet_viz.export.frames import join_frames, make_table, write_csv, write_parquet
 from resnet_viz.export.report import LaneReport, make_report
@@ -24,6 +25,8 @@ WRITERS = {".csv": write_csv, ".parquet": write_parquet}
 def run_export(options: argparse.Namespace) -> dict[str, Any]:
     """Write the file. Everything that could be wrong is told before anything is trained."""
     race = read_race(options)
+    if len(race.lanes) == 1:
+        check_settings(options, [race])
     if options.what not in WHAT:
         raise ConfigError("what", options.what or "", N_("one of {allowed}"), allowed=tuple(WHAT))
     lane = read_lane(options.lane, len(race.lanes))

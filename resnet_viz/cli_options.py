@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from resnet_viz.cli_effects import AXES
 from resnet_viz.cli_why import add_why
 from resnet_viz.records import (
     FAMILY_DEFAULTS,
@@ -15,7 +16,10 @@ from resnet_viz.records import (
     OPERATIONS,
     ConfigError,
     Operation,
+    Option,
     RaceConfig,
+    RuleError,
+    decode_text,
     parse_field,
     parse_json,
 )
@@ -25,16 +29,32 @@ from resnet_viz.text import _
 EVENTS = ("changes", "edits")  # what was done in the middle of a race, where a file says so
 OPERATION_OPTIONS = ("operation", "block", "alpha", "alpha_bias", "other")
 SHAPE_OPTIONS = {"channels": 1024, "size": 4096, "classes": 100_000}  # the largest of each
+UNCOUNTED = ("init", "activation")  # settings of a net that none of its counts depends on
 MAX_FILE = 1_000_000  # bytes of a config file
-AXES = "axes."  # what an axis of a sweep is stored under, so that it is not taken for a setting
 PLURALS = {"families": "family", "batch-sizes": "batch_size"} | {
     f"{name.replace('_', '-')}s": name
     for name in ("dataset", "depth", "width", "shortcut", "norm", "init", "order", "activation", "optimizer", "lr",
                  "momentum", "weight_decay", "decay", "seed")}
 
 
+class Once(argparse.Action):
+    """An option that is given once, and then is among the namespace's `given`; of two values argparse takes the last."""
+
+    def __call__(self, _parser: Any, space: argparse.Namespace, value: Any, _option: str | None = None) -> None:
+        space.given = given = getattr(space, "given", frozenset())
+        if self.dest in given:
+            raise RuleError(self.dest, value, N_("{first} and {second}: only one of them can be meant."),
+                            first=Option(self.dest, getattr(space, self.dest)), second=Option(self.dest, value))
+        space.given = given | {self.dest}
+        setattr(space, self.dest, value)
+
+
 class Parser(argparse.ArgumentParser):
-    """A parser whose help says so where it cannot be written; argparse itself keeps silent."""
+    """A parser whose options are given once each, and whose help says so where it cannot be written."""
+
+    def __init__(self, *values: Any, **more: Any) -> None:
+        super().__init__(*values, **more)
+        self.register("action", None, Once)
 
     def _print_message(self, message: str, file: Any = None) -> None:
         print(message, end="", file=file or sys.stderr)
@@ -49,17 +69,21 @@ def make_parser() -> argparse.ArgumentParser:
                                   allow_abbrev=False)
     info = commands.add_parser("info", help=_("count a net’s parameters and multiply-adds"), allow_abbrev=False)
     why, sweep, export = add_why(commands), add_sweep(commands), add_export(commands)
+    credit, paths, gradients, landscape = why
+    trained = (credit, paths, landscape)
     for name in ("dataset", *NET_SETTINGS, *TRAIN_SETTINGS, "steps", "seed"):
-        for command in (train, operate, sweep, export, *why):
+        for command in (train, operate, sweep, export, *trained):
             add_setting(command, name)
         if name in NET_SETTINGS or name == "dataset":
-            add_setting(info, name)
+            add_setting(gradients, name)
+            if name not in UNCOUNTED:
+                add_setting(info, name)
     for name in SHAPE_OPTIONS:
         info.add_argument("--" + name, metavar=name.upper(), help=_("the input’s shape, where no data set gives it"))
-    for command in (train, operate, *why):
+    for command in (train, operate, *trained):
         command.add_argument("--frames", metavar="FILE.jsonl", help=_("write every frame, one to a line"))
         command.add_argument("--save", metavar="FILE.safetensors", help=_("write the trained weights"))
-    for command in (operate, *why):
+    for command in (operate, *trained):
         command.add_argument("--weights", metavar="FILE", help=_("read the weights instead of training"))
     add_operation(operate)
     for command in (train, operate, info, export, *why):
@@ -103,7 +127,7 @@ def add_sweep(commands: Any) -> argparse.ArgumentParser:
             "seed": _("how many, or a list with commas"),
         }.get(name))
     command.add_argument("--ready", metavar="NAME", help=", ".join(READY))
-    command.add_argument("--config", dest="grid", metavar="GRID.json",
+    command.add_argument("--config", metavar="GRID.json",
                          help=_("settings, or base and axes, from a file; options override it"))
     command.add_argument("--database", metavar="URL", help=_("sqlite:///file or postgresql://user@host/name"))
     return command
@@ -147,7 +171,7 @@ def read_weights_config(path: str) -> dict[str, Any]:
     text = weights.read_config(path)
     if text is None:
         return {}
-    return read_settings(parse_json(text), "weights")
+    return read_settings(parse_json(text, Option("weights", Path(path).name)), "weights")
 
 
 def read_file(path: str) -> dict[str, Any]:
@@ -159,13 +183,15 @@ def read_file(path: str) -> dict[str, Any]:
 def read_json(path: str) -> Any:
     """What a JSON file holds. Raises `ConfigError`."""
     try:
-        file = Path(path)
-        if file.stat().st_size > MAX_FILE:
-            raise ConfigError("config", path, N_("a file of at most {high} bytes"), high=MAX_FILE)
-        return parse_json(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "UTF-8"
+        with open(path, "rb") as file:
+            content = file.read(MAX_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError("config", path, N_("a readable text file ({reason})"), reason=reason) from None
+    if len(content) > MAX_FILE:
+        raise ConfigError("config", path, N_("a file of at most {high} bytes"), high=MAX_FILE)
+    source = Option("config", Path(path).name)
+    return parse_json(decode_text(content, source), source)
 
 
 def write_file(option: str, path: str, content: bytes = b"", mode: str = "ab") -> None:

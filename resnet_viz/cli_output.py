@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from resnet_viz.records import N_, ConfigError
 
@@ -51,3 +52,24 @@ def discard(*streams: object) -> None:
         with contextlib.suppress(OSError, ValueError, AttributeError):  # a stream of no file, as tests have
             os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+def show_result(result: dict[str, Any]) -> None:
+    """The result for people: a line each."""
+    for name, value in result.items():
+        if name == "layers":
+            for layer in value:
+                print("  {name:21} {kind:7} {kernel}x{kernel} /{stride} {output!s:16} {parameters:>12,} "
+                      "{multiply_adds:>14,}".format(**layer))
+        elif name == "blocks":
+            for k, block in enumerate(value, start=1):
+                print(write_credit(k, block) if "branch" in block else
+                      "  {first:>4}-{last:<4} {shortcut:11} {input!s:16} {output!s}".format(**block))
+        else:
+            print(f"{name:34} {value:,}" if type(value) is int else f"{name:34} {value}")
+
+
+def write_credit(k: int, block: dict[str, Any]) -> str:
+    """A block's credits in a line; there is no shortcut in a plain net."""
+    parts = (f"{name} {value:.4f}" for name, value in block.items() if value is not None)
+    return f"  {k:>4}  " + "  ".join(parts)

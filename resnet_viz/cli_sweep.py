@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from resnet_viz.cli_options import AXES, flatten_race, parse_options, read_json
+from resnet_viz.cli_effects import AXES, check_axes, check_settings
+from resnet_viz.cli_options import flatten_race, parse_options, read_json
 from resnet_viz.cli_words import sentence
 from resnet_viz.records import N_, ConfigError, parse_field
 from resnet_viz.sweeps import (
@@ -39,11 +40,14 @@ def read_sweep(options: argparse.Namespace) -> SweepConfig:
             raise ConfigError("ready", options.ready, N_("one of {allowed}"), allowed=tuple(READY))
         ready = READY[options.ready].config
         base, axes = dict(ready.base), {axis.name: axis.values for axis in ready.axes}
-    if options.grid is not None:
-        base, axes = merge(base, axes, *read_file(read_json(options.grid)))
+    if options.config is not None:
+        base, axes = merge(base, axes, *read_file(read_json(options.config)))
     varied = {name.removeprefix(AXES): split_values(name.removeprefix(AXES), texts)
               for name, texts in vars(options).items() if name.startswith(AXES) and texts is not None}
-    return make_sweep(*merge(base, axes, parse_options(options, SETTINGS), varied))
+    check_axes(options)
+    config = make_sweep(*merge(base, axes, parse_options(options, SETTINGS), varied))
+    check_settings(options, [run.race for run in config.list_runs() if run.race is not None])
+    return config
 
 
 def read_file(content: Any) -> tuple[dict[str, Any], dict[str, tuple]]:

@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from resnet_viz.cli_effects import check_own, list_given, refuse
 from resnet_viz.records import (
     BASELINES,
     CREDIT_METHODS,
@@ -26,6 +27,7 @@ from resnet_viz.records import (
     SHORTCUTS,
     ConfigError,
     NetConfig,
+    Option,
     RaceConfig,
     State,
     check_baseline,
@@ -217,10 +219,9 @@ def check_brought(options: argparse.Namespace) -> None:
     check_pretrained(options.net)
     if options.picture is None:
         raise ConfigError("picture", None, N_("a picture, where net is given"))
-    usual = {"baseline": BASELINES[0], "samples": ALL}
-    for name, value in vars(options).items():
-        if name not in BROUGHT and value not in (None, usual.get(name)):
-            raise ConfigError(name, value, N_("no value together with net and picture"))
+    for name in sorted(list_given(options) - {*BROUGHT}):
+        refuse(name, getattr(options, name), Option("picture", options.picture))
+    check_own(options, None)
     named = options.weights in (None, "download", "random")  # else the file says how many there are, once it is read
     check_credit_options(options, CLASSES if named else MAX_CLASSES)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 
 from resnet_viz import text
-from resnet_viz.cli_options import make_parser
+from resnet_viz.cli_effects import AXES
+from resnet_viz.cli_options import PLURALS, make_parser
 from resnet_viz.records import ConfigError, Option, Words
+
+FLAGS = {"skip": "--no-skip", "recompute": "--recompute"}  # that take no value
 
 
 class OptionWords(Words):
@@ -16,8 +19,9 @@ class OptionWords(Words):
         return list_options().get(field, field)
 
     def point_at(self, option: Option) -> str:
-        is_number = isinstance(option.value, int)
-        return str(option.value) if is_number else f"{self.name_field(option.field)} {option.value}"
+        if option.field in FLAGS or isinstance(option.value, int):
+            return FLAGS.get(option.field) or str(option.value)
+        return f"{self.name_field(option.field)} {option.value}"
 
 
 @functools.cache
@@ -25,7 +29,8 @@ def list_options() -> dict[str, str]:
     """The options of all commands, by their fields."""
     commands = make_parser()._subparsers._group_actions[0].choices.values()
     spellings = {spelling for command in commands for action in command._actions for spelling in action.option_strings}
-    return {spelling[2:].replace("-", "_"): spelling for spelling in sorted(spellings)} | {"skip": "--no-skip"}
+    found = {spelling[2:].replace("-", "_"): spelling for spelling in sorted(spellings)}
+    return found | {AXES + name: f"--{option}" for option, name in PLURALS.items()} | FLAGS
 
 
 def sentence(error: ConfigError) -> str:

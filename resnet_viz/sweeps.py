@@ -29,6 +29,7 @@ from resnet_viz.records import (
     Lane,
     NetConfig,
     RaceConfig,
+    RuleError,
     TrainConfig,
     UnknownFieldError,
     count_multiply_adds,
@@ -86,10 +87,21 @@ def write_settings(race: RaceConfig) -> dict[str, Any]:
     return {name: write_value(value) for name, value in list_settings(race).items()}
 
 
+def check_once(names: Iterable[str]) -> None:
+    """Raise where two names are the same setting, such as batch-size and batch_size: one's value would be lost."""
+    found: dict[str, str] = {}
+    for name in names:
+        if (key := name.replace("-", "_")) in found:
+            raise RuleError(key, name, N_("{first} and {second} are one setting: only one can be meant."),
+                            first=shorten(found[key]), second=shorten(name))
+        found[key] = name
+
+
 def read_settings(content: Any, where: str = "config") -> dict[str, Any]:
     """Flat settings from JSON, with "-" or "_" in their names. Raises `ConfigError` for a name that there is not."""
     if not isinstance(content, dict):
         raise ConfigError(where, content, N_("an object in braces"))
+    check_once(content)
     values = {name.replace("-", "_"): value for name, value in content.items()}
     for name, value in values.items():
         if name not in SETTINGS:
@@ -274,7 +286,13 @@ def read_grid(content: Any) -> tuple[dict[str, Any], dict[str, tuple]]:
     axes = content.get("axes", {})
     if not isinstance(axes, dict):
         raise ConfigError("axes", axes, N_("an object in braces"))
-    return read_settings(content.get("base", {}), "base"), {name.replace("-", "_"): read_values(name, values)
+    base = read_settings(content.get("base", {}), "base")
+    check_once(axes)
+    for name in axes:
+        if (key := name.replace("-", "_")) in base:
+            takes = N_("{name} stands both in base and in axes: only one can be meant.")
+            raise RuleError(key, name, takes, name=shorten(key))
+    return base, {name.replace("-", "_"): read_values(name, values)
                                                             for name, values in axes.items()}
 
 

@@ -100,8 +100,9 @@ def test_frames_are_written(capsys: pytest.CaptureFixture, tmp_path: Path) -> No
 def test_a_full_disk_is_one_sentence_and_exit_2(capsys, tmp_path: Path, option: str) -> None:
     """And weights that are there stay until there are others."""
     (tmp_path / "net").write_bytes(b"old")
-    files = ["--save", str(tmp_path / "net"), f"--{option}", "/dev/full"]  # of two the last is taken
-    assert main(["train", "--depth", "4", "--steps", "3", *files, "--json"]) == 2
+    files = {"save": str(tmp_path / "net")} | {option: "/dev/full"}
+    given = [word for name, path in files.items() for word in (f"--{name}", path)]
+    assert main(["train", "--depth", "4", "--steps", "3", *given, "--json"]) == 2
     out, error = capsys.readouterr()
     assert out == "" and error.splitlines()[-1].startswith(f"--{option} cannot be “/dev/full”") and "Traceback" not in error
     assert (tmp_path / "net").read_bytes() == b"old"

@@ -81,7 +81,8 @@ def test_landscape_has_the_net_at_its_centre(capsys, tmp_path: Path) -> None:
     ("credit", "--baseline", "sun"), ("credit", "--target", "10"), ("credit", "--credit-steps", "-1"),
     ("paths", "--samples-per-length", "x"), ("gradients", "--seeds", "0"), ("landscape", "--weights", "/nowhere")])
 def test_bad_option_is_one_sentence_and_exit_2(capsys, command: str, option: str, value: str) -> None:
-    assert main([command, *NET[:-1], "2", option, value, "--json"]) == 2
+    net = NET[:4] if command == "gradients" else [*NET[:-1], "2"]
+    assert main([command, *net, option, value, "--json"]) == 2
     captured = capsys.readouterr()
     lines = [line for line in captured.err.splitlines() if "step/s" not in line and line.strip()]
     assert not captured.out and len(lines) == 1

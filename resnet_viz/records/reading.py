@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import json
 import math
@@ -10,24 +11,73 @@ from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
-from resnet_viz.records.errors import MAX_TEXT, N_, ConfigError, UnknownFieldError
+from resnet_viz.records.errors import MAX_TEXT, N_, ConfigError, Option, Phrase, RuleError, UnknownFieldError, shorten
 
 MAX_CHANGES = 100
 WHOLE_FIELDS = ("depth", "batch_size", "seed", "steps", "channels", "size", "classes", "block", "other", "decay_block")
 FLAG_FIELDS = ("decay_bias",)
+SCALES = ("scale", "scale-norm")  # operations by a factor
 DECIMAL_FIELDS = ("lr", "momentum", "weight_decay", "alpha", "alpha_bias")
 
 
-def parse_json(text: str) -> Any:
-    """Parsed JSON. NaN and Infinity, which are no JSON, are refused as broken JSON is."""
+# What Python's parser says of broken JSON, in words to translate.
+FAULTS = {
+    "Expecting value": N_("a value is missing"),
+    "Expecting ',' delimiter": N_("a comma, or a closing bracket or brace, is missing"),
+    "Expecting ':' delimiter": N_("a colon is missing"),
+    "Expecting property name enclosed in double quotes": N_("a name in double quotes is missing"),
+    "Illegal trailing comma before end of object": N_("a comma stands before a closing brace"),
+    "Illegal trailing comma before end of array": N_("a comma stands before a closing bracket"),
+    "Unterminated string starting at": N_("the text that begins here has no closing quote"),
+    "Invalid control character at": N_("a line break or a control character stands in a text"),
+    "Invalid \\escape": N_("no such sign stands behind a backslash"),
+    "Invalid \\uXXXX escape": N_("no four digits stand behind \\u"),
+    "Extra data": N_("it ended before"),
+}
+
+
+def decode_text(content: bytes, source: Option) -> str:
+    """A text file's content as people's editors write it: UTF-8, with or without a byte-order mark."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:100]:
+        raise RuleError(*source, N_("{file} is in UTF-16, not in UTF-8: save it as UTF-8."), file=source)
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError("config", text, N_("valid JSON ({error})"), error=str(error)[:MAX_TEXT]) from None
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RuleError(*source, N_("{file} is not in UTF-8, at byte {position}: save it as UTF-8."), file=source,
+                        position=error.start + 1) from None
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def parse_json(text: str, source: Option | None = None) -> Any:
+    """Parsed JSON, of the file `source` if any. NaN and Infinity, which are no JSON, are refused as broken JSON is, and
+    so is a name that stands twice in one object: one of its values would be lost.
+    """
+    source = source or Option("config", "JSON")
+
+    def refuse(reason: str, **more: Any) -> RuleError:
+        return RuleError(*source, N_("{file} is not valid JSON: {reason}."), file=source, reason=reason, **more)
+
+    def read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                raise RuleError(*source, N_("{file} says {name} twice: {first} and {second}. Only one can be meant."),
+                                file=source, name=shorten(name), first=shorten(found[name]), second=shorten(value))
+            found[name] = value
+        return found
+
+    def refuse_constant(name: str) -> None:
+        raise refuse(f"{name} is not JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=read_pairs)
+    except json.JSONDecodeError as error:
+        takes = N_("{file} is not valid JSON at line {line}, column {column}: {reason}.")
+        raise RuleError(*source, takes, file=source, line=error.lineno, column=error.colno,
+                        reason=Phrase(FAULTS.get(error.msg, error.msg))) from None
+    except ConfigError:
+        raise
+    except (ValueError, RecursionError) as error:  # a number of too many digits, brackets in brackets without end
+        raise refuse(str(error).partition(";")[0][:MAX_TEXT]) from None
 
 
 def read_record(kind: type, value: Any, where: str) -> Any:
@@ -48,6 +98,8 @@ def read_record(kind: type, value: Any, where: str) -> Any:
 
 
 def _read_field(name: str, hint: Any, value: Any) -> Any:
+    if name == "operation" and isinstance(value, dict) and value.get("kind") in SCALES and "alpha" not in value:
+        raise ConfigError("operation.alpha", None, N_("a value: it must be given"))
     if name in ("net", "train", "operation"):
         return read_record(hint, value, name)
     if name in ("lanes", "changes", "edits"):

@@ -13,6 +13,7 @@ from typing import Any
 
 from resnet_viz.records import (
     N_,
+    SCALES,
     Change,
     ConfigError,
     Edit,
@@ -28,7 +29,6 @@ NET_FIELDS = tuple(f.name for f in fields(NetConfig) if f.name != "skip")
 TRAIN_FIELDS = tuple(f.name for f in fields(TrainConfig))
 COMPARABLE = ("skip", *NET_FIELDS, *TRAIN_FIELDS)
 ALL = "all"  # as a URL says None: no one block, but all parameters
-SCALES = ("scale", "scale-norm")  # operations that take factors
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ def read_operation(text: str) -> Operation:
     kind, *numbers = text.split(":")
     try:
         block, *rest = [float(number) if kind in SCALES and i else int(number) for i, number in enumerate(numbers)]
-        if len(rest) > (2 if kind in SCALES else 1):
+        if not (kind in SCALES) <= len(rest) <= (2 if kind in SCALES else 1):
             raise ValueError(text)
         return Operation(kind, block, *rest) if kind in SCALES else Operation(kind, block, other=rest[0] if rest else None)
     except ConfigError:

@@ -274,7 +274,7 @@ def test_bad_link_is_told_in_the_readers_language(page: Page, server) -> None:
     query = urllib.parse.urlencode({"depth": "1000000", "width": "99999999", "lr": "nan", "shortcut": "wormhole",
                                     "seed": "x" * 5000, "steps": "-3", "changes": "1.2", "momentum": "0.5"})
     open_race(page, server.url, f"/?lang=en&{query}")
-    for field in ("depth", "width", "lr", "shortcut", "seed", "steps", "changes"):
+    for field in ("Depth", "Width", "Learning rate", "Shortcut", "Seed", "Step limit", "Live changes"):
         expect(page.get_by_test_id("stAlert").filter(has_text=f"{field} cannot be")).to_have_count(1)
     assert "momentum=0.5" in page.url
     open_race(page, server.url, f"/?lang=zh_CN&{query}")

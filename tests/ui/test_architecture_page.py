@@ -91,7 +91,7 @@ def test_where_one_looks_is_in_the_url(engine: Hub) -> None:
 def test_a_forged_url_is_told_and_the_rest_works(engine: Hub) -> None:
     page = open_page(nets="resnet34,alexnet", depth="999", width="<b>", look="own", step="37")
     told = [error.value for error in page.error]
-    assert len(told) == 4 and "alexnet" in told[0] and "depth" in told[1] and "look" in told[2] and "37" in told[3]
+    assert len(told) == 4 and "alexnet" in told[0] and "Depth" in told[1] and "Net cannot be" in told[2] and "37" in told[3]
     assert page.selectbox(key="arch.net2").value == "resnet34" and not page.exception
 
 

@@ -217,7 +217,7 @@ def test_what_is_no_picture_is_told(engine: Hub) -> None:
     page = open_page()
     for data in (b"", b"<svg/>", encode()[:300], b"\x89PNG\r\n\x1a\n" + bytes(64), bytes(11 * 2**20)):
         bring(page, "a.png", data)
-        assert len(page.error) == 1 and "picture cannot be “a.png”" in page.error[0].value
+        assert len(page.error) == 1 and "Picture cannot be “a.png”" in page.error[0].value
         assert not [button for button in page.button if button.key == "credit.look"]
     assert not bring(page, "a.png", encode()).error
 

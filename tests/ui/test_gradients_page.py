@@ -13,6 +13,7 @@ from resnet_viz.lab.experiments.why import measure_autocorrelation, measure_resp
 from resnet_viz.records import NetConfig
 from resnet_viz.text import write_number
 from resnet_viz.ui.views import gradients
+from resnet_viz.ui.words import PageWords
 from tests.pages import can_be_taken_home, find_nets, open_nets, read_texts, wait_for_jobs
 
 SMALL = {"depth": "8", "at": "30", "slope_depth": "8", "line_depth": "3"}
@@ -86,6 +87,6 @@ def test_a_forged_address_is_told(engine: Hub, query: dict[str, str]) -> None:
     """The sentence names the field and what it takes; the page is there."""
     page = open_page(**SMALL | query)
     errors = [error.value for error in page.error]  # told until something is chosen
-    assert len(errors) == 1 and next(iter(query)) in errors[0] and len(errors[0]) < 300
+    assert len(errors) == 1 and PageWords().name_field(next(iter(query))) in errors[0] and len(errors[0]) < 300
     page.number_input(key="widget.line_depth").set_value(4).run()
     assert not page.error and not page.exception

@@ -82,7 +82,7 @@ def test_widget_beyond_its_bounds_is_refused_on_the_server(engine: Hub) -> None:
     page = open_page()
     race, before = find_race(engine, page), find_race(engine, page).config
     page.number_input(key="depth").set_value(21).run()
-    assert [error.value for error in page.error if "depth cannot be 21" in error.value]
+    assert [error.value for error in page.error if "Depth cannot be 21" in error.value]
     page.text_input(key="width").set_value("1e9").run()
     assert page.error and not page.exception
     assert race.config == before
@@ -205,7 +205,7 @@ def test_without_an_engine_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(("error", "words"), [
     (TimeoutError(), "did not answer in time"),
     (ValueError("secret"), "has been noted"),
-    (ConfigError("depth", 3, "another"), "depth cannot be 3"),
+    (ConfigError("depth", 3, "another"), "Depth cannot be 3"),
 ])
 def test_a_page_that_fails_says_so_in_a_sentence(engine: Hub, monkeypatch: pytest.MonkeyPatch, error: Exception,
                                                  words: str) -> None:

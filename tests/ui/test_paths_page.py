@@ -14,6 +14,7 @@ from resnet_viz.records import Operation
 from resnet_viz.ui import unravelled
 from resnet_viz.ui.subject import PRESETS
 from resnet_viz.ui.views.paths import FIRST, MAX_DRAWN
+from resnet_viz.ui.words import PageWords
 from tests.pages import can_be_taken_home, find_nets, open_nets, read_texts, wait_for_jobs
 
 SMALL = {"depth": "8", "at": "30"}
@@ -73,7 +74,8 @@ def test_a_forged_address_is_told(engine: Hub, query: dict[str, str]) -> None:
     """The sentence names the field, its value and what it takes; the page is there."""
     page = open_page(**SMALL | query)
     errors = [error.value for error in page.error]  # told until something is chosen
-    assert len(errors) == 1 and next(iter(query)) in errors[0] and "whole number from" in errors[0]
+    name = PageWords().name_field(f"paths.{next(iter(query))}")
+    assert len(errors) == 1 and name in errors[0] and "whole number from" in errors[0]
     page.number_input(key="widget.samples").set_value(7).run()
     assert not page.error and not page.exception
 

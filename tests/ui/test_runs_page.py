@@ -159,7 +159,7 @@ def test_filters_narrow_the_table_and_the_url(engine: Hub, store: Store) -> None
     page.text_input(key="runs.filter.seed").set_value("1").run()
     assert page.dataframe[0].value["Seed"].tolist() == [1] and not page.exception
     page.text_input(key="runs.filter.seed").set_value("one").run()
-    assert "seed cannot be “one”" in page.error[0].value and not page.exception
+    assert "Seed cannot be “one”" in page.error[0].value and not page.exception
     page.text_input(key="runs.filter.seed").set_value("7").run()
     assert not page.dataframe and "No run passes" in page.info[0].value
 

@@ -264,7 +264,7 @@ def test_impossible_combinations_are_told_and_the_rest_runs(engine: Hub) -> None
     sweep = start(engine, page)
     wait_for(lambda: sweep.state == "done")
     page.run()
-    assert any("Impossible, Convolutional, 4 layers, seed 0: depth cannot be 4" in words.value for words in page.markdown)
+    assert any("Impossible, Convolutional, 4 layers, seed 0: Depth cannot be 4" in words.value for words in page.markdown)
     assert sorted(page.dataframe[0].value["State"]) == ["finished", "finished", "finished", "impossible"]
 
 
@@ -290,7 +290,7 @@ def test_widgets_make_the_grid(engine: Hub) -> None:
     page.selectbox(key="family").set_value("conv").run()
     assert page.selectbox(key="shortcut").value == "zero-pad" and not page.exception
     page.text_input(key="axis.depth").set_value("8, x").run()
-    assert "depth cannot be “x”" in page.error[0].value and not page.exception
+    assert "Depth cannot be “x”" in page.error[0].value and not page.exception
     page.multiselect(key="vary").set_value([]).run()
     assert page.info[0].value == "Choose a setting that varies." and not page.error and not page.exception
 
