@@ -10,7 +10,7 @@ import streamlit as st
 from resnet_viz.engine.hub import hub
 from resnet_viz.records import ConfigError
 from resnet_viz.text import LANGUAGES, _, choose_language, get_language, sentence, use_language
-from resnet_viz.ui.session import start_session, translate_choices
+from resnet_viz.ui.session import name_visitor, start_session, translate_choices
 from resnet_viz.ui.views import (
     architecture,
     block,
@@ -31,6 +31,7 @@ ASSETS = Path(__file__).parents[2] / "assets"
 
 st.set_page_config(page_title="ResNet Viz", page_icon=str(ASSETS / "icon.svg"), layout="wide",
                    initial_sidebar_state="auto")
+hub.name_visitor = name_visitor
 if hub.loop is None:
     use_language(choose_language(st.context.locale))
     st.error(_("The engine is not running. Start the server with “streamlit run app.py”."))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.race import Race
@@ -17,6 +18,12 @@ from resnet_viz.ui.controls import read_widgets, write_widgets
 from resnet_viz.ui.settings import read_query, read_race
 
 PAGE = "race"
+
+
+def name_visitor() -> str:
+    """Whose session this thread runs the script of: their measurements take turns with those of others."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return "" if context is None else context.session_id
 
 
 def start_session() -> None:
