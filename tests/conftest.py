@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from resnet_viz.engine import jobs
 from resnet_viz.engine.hub import Hub, hub
 from resnet_viz.ui import progress
 from tests.postgres import Postgres, find_programs, run_postgres
@@ -68,7 +69,9 @@ def engine() -> Iterator[Hub]:
     thread = threading.Thread(target=lambda: asyncio.run(live()))
     thread.start()
     assert ready.wait(60), "the engine did not open"
-    yield hub
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "LOOK_SECONDS", 60)  # pages run without a browser look less often
+        yield hub
     hub.loop.call_soon_threadsafe(stop.set)
     thread.join(30)
     hub.loop = None

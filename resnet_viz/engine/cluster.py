@@ -20,18 +20,22 @@ from distributed.deploy.spec import SpecCluster
 from distributed.deploy.subprocess import SubprocessCluster
 
 from resnet_viz.engine import guard
+from resnet_viz.engine.recovery import MendingError
+from resnet_viz.engine.turns import Turns
 from resnet_viz.records import N_, ConfigError
 
 SCHEDULER_VARIABLE = "RESNET_VIZ_SCHEDULER"
 WORKERS_VARIABLE = "RESNET_VIZ_WORKERS"
 WATCH_SECONDS = 1.0
+LOOK_SECONDS = 0.1  # between two looks whether the cluster is there again
+OPEN_SECONDS = 60  # of starting all processes on a busy machine; then they are ended, and started again
 CLOSE_SECONDS = 2.0
 MAX_WORKERS = 1000
 ROOT = Path(__file__).parents[2]
 
 SETTINGS = {
     "distributed.worker.profile.enabled": False,  # a third of the speed (LOG.md)
-    "distributed.scheduler.allowed-failures": 10,
+    "distributed.scheduler.allowed-failures": 1,  # a measurement that ends its worker may do so twice, not everywhere
     "distributed.scheduler.worker-ttl": None,
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.large-graph-warning-threshold": "1GB",  # states go with their tasks
@@ -49,19 +53,41 @@ class ClusterError(ConfigError):
 
 
 class Cluster:
-    """A connected `client`, kept alive. Use as `async with open_cluster() as cluster`."""
+    """A connected client, kept alive. Use as `async with open_cluster() as cluster`."""
 
     def __init__(self) -> None:
-        self.client: Client | None = None
+        self._client: Client | None = None
         self.embedded: SpecCluster | None = None
         self.generation = 0  # grows when all futures were lost
+        self.turns = Turns(lambda: self.size)
         self.workers: list[str] = []  # addresses of those there are, as of a second ago
+
+    @property
+    def client(self) -> Client:
+        """Raises `MendingError` as long as there is none: see `ready`."""
+        if self._client is None:
+            raise MendingError("cluster", "", "")
+        return self._client
+
+    @property
+    def is_ready(self) -> bool:
+        return self._client is not None and self._client.status == "running"
+
+    async def ready(self, seconds: float | None = None) -> Client:
+        """The client, as soon as it can be used. Raises `MendingError` after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not self.is_ready:
+                    await asyncio.sleep(LOOK_SECONDS)
+        except TimeoutError:
+            raise MendingError("cluster", "", "") from None
+        return self.client
 
     async def open(self) -> None:
         if address := os.environ.get(SCHEDULER_VARIABLE):
             await self.join(address)
         else:
-            self.embedded = await SubprocessCluster(
+            self.embedded = SubprocessCluster(
                 n_workers=count_workers(),
                 threads_per_worker=1,
                 dashboard_address=None,
@@ -69,8 +95,9 @@ class Cluster:
                 worker_kwargs={"preload": ["resnet_viz.engine.tasks"], "preload_nanny": [guard.__name__],
                                "dashboard": False, "memory_limit": 0},
                 asynchronous=True,
-            )
-            self.client = await connect(self.embedded)
+            )  # known before it has started: where it never does, its processes are ended
+            await self.embedded
+            self._client = await connect(self.embedded)
         self.workers = await self.list_workers()
         self.generation += 1
 
@@ -78,7 +105,7 @@ class Cluster:
         """Connect to somebody else's scheduler. Raises `ClusterError` where it does not answer, or lacks this package."""
         try:
             get_address_host_port(address, strict=True)  # a client of no address at all complains as it is thrown away
-            self.client = await connect(address)
+            self._client = await connect(address)
             await self.client.run_on_scheduler(find_processes, None)  # anything of ours: it opens what it is sent
         except ModuleNotFoundError as error:
             await self.close()
@@ -91,8 +118,8 @@ class Cluster:
 
     async def close(self) -> None:
         """End the workers and the scheduler; of an address, only the connection. What does not end is killed."""
-        processes, client, embedded = find_processes(self.embedded), self.client, self.embedded
-        self.client, self.embedded, self.workers = None, None, []  # nobody is to submit to what is being closed
+        processes, client, embedded = find_processes(self.embedded), self._client, self.embedded
+        self._client, self.embedded, self.workers = None, None, []  # nobody is to submit to what is being closed
         for part in (client, embedded):
             if part is not None:
                 with contextlib.suppress(Exception):
@@ -130,11 +157,12 @@ class Cluster:
         return list((await self.client.scheduler.identity(n_workers=-1))["workers"])
 
     async def mend(self) -> None:
-        lost = self.client is None or self.client.status == "closed"
+        lost = self._client is None or self._client.status == "closed"
         if lost or (self.embedded is not None and has_ended(self.embedded.scheduler)):
             logger.warning("The scheduler has ended: starting a new cluster, or connecting again")
             await self.close()
-            await self.open()
+            async with asyncio.timeout(OPEN_SECONDS):
+                await self.open()
         if self.embedded is None:
             return
         dead = [name for name, worker in self.embedded.workers.items() if has_ended(worker)]

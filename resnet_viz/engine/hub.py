@@ -10,19 +10,21 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterab
 from dataclasses import replace
 from typing import Any
 
-from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster, open_cluster
 from resnet_viz.engine.jobs import Call, Calls, Job
-from resnet_viz.engine.race import Race
+from resnet_viz.engine.race import KEPT_BYTES, Race
+from resnet_viz.engine.recovery import MendingError, persist
 from resnet_viz.engine.replay import Replay
 from resnet_viz.engine.stand import Stand
 from resnet_viz.engine.sweep import Sweep, find_code, measure_pace
 from resnet_viz.engine.trace import Trace
+from resnet_viz.engine.turns import VISITOR
 from resnet_viz.records import N_, ConfigError, Edit, RaceConfig, State
 from resnet_viz.store.runs import Store
 from resnet_viz.sweeps import Estimate, SweepConfig, estimate, identify
 
-MAX_RACES = 64
+RACES_BYTES = 1_000_000_000  # of all races' kept states and curves in this process
+GRACE_SECONDS = 60  # in which a race that no page watches yet is safe
 PAUSE_SECONDS = 20  # after which a race that no page watches is paused
 DROP_SECONDS = 1800  # and dropped
 MAX_JOBS = 128
@@ -62,6 +64,7 @@ class Hub:
         self._pace: tuple[float, dict[str, float]] = (-math.inf, {})  # when it was measured, and what
         self.cluster: Cluster | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.name_visitor: Callable[[], str] = str  # whose page's thread calls: the pages know
         self._made = 0
         self._prepared: dict[RaceConfig, str] = {}  # ids of races made by `prepare`
 
@@ -70,6 +73,7 @@ class Hub:
         """Open the engine for as long as the server lives."""
         self.loop = asyncio.get_running_loop()
         async with open_cluster() as self.cluster:
+            self.cluster.turns.is_raced = lambda: self.count_lanes() > 0
             keeper = asyncio.create_task(self._keep_house())
             try:
                 yield
@@ -84,29 +88,49 @@ class Hub:
                 self.jobs.clear()
 
     def call(self, work: Coroutine) -> Any:
-        """Run a coroutine in the event loop, from any other thread, and wait for its result."""
+        """Run a coroutine in the event loop, from any other thread, and wait for its result.
+
+        Raises `TimeoutError` after CALL_SECONDS, or `MendingError` if that is why; the coroutine goes on.
+        """
         if self.loop is None:
             work.close()
             raise RuntimeError("The engine is not open")
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(CALL_SECONDS)
+        VISITOR.set(self.name_visitor())  # the coroutine's context is a copy of this one
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self.loop).result(CALL_SECONDS)
+        except TimeoutError:
+            if self.cluster.is_ready:
+                raise
+            raise MendingError("cluster", "", "") from None
 
     def find(self, race_id: str) -> Race | None:
         return self.races.get(race_id)
 
     async def make(self, config: RaceConfig, source: tuple[Race, int] | None = None) -> Race:
-        """A new race, at its initial weights. Makes room by dropping the race that has been unwatched the longest."""
-        if len(self.races) >= MAX_RACES:
-            idle = [race for race in self.races.values() if not race.watchers]
+        """A new race, at its initial weights. Makes room by dropping races that nobody watches."""
+        while sum(race.bytes for race in self.races.values()) > RACES_BYTES:
+            idle = self._list_idle()
             if not idle:
                 raise BusyError("races", len(self.races), "")
-            await self.drop(min(idle, key=lambda race: race.unwatched_since))
+            await self.drop(idle[0])
         race = Race(config, self.cluster, self.count_lanes, first_worker=self._made)
         self._made += len(config.lanes)
         self.races[race.id] = race
+        self._share_memory()
         if source is not None:
             race.continue_from(*source)
         race.open()
         return race
+
+    def _list_idle(self) -> list[Race]:
+        """Races that may be dropped: those that were watched and left, then those that no page has come to watch in time.
+
+        Of each, that which has been unwatched the longest comes first.
+        """
+        since = time.monotonic() - GRACE_SECONDS
+        idle = [race for race in self.races.values()
+                if not race.watchers and (race.was_watched or race.unwatched_since < since)]
+        return sorted(idle, key=lambda race: (not race.was_watched, race.unwatched_since))
 
     async def branch(self, race: Race, step: int, edits: Iterable[Edit]) -> Race:
         """A new race that goes on from where `race` stood at `step`, after these operations; `race` stays as it is."""
@@ -128,17 +152,26 @@ class Hub:
 
     async def run(self, name: str, state: State, *arguments: Any) -> Any:
         """What a function of `lab` says of a state, ahead of what trains. The name: see `tasks.find_function`."""
-        client = self.cluster.client
-        pair = client.submit(tasks.restore, state, pure=False, priority=1)
-        return await client.submit(tasks.experiment, name, pair, *arguments, pure=False, priority=1)
+        return await self._make_soon(Call(name, state, arguments))
 
     async def demonstrate(self, name: str, *arguments: Any) -> Any:
         """What a function of `lab` says that needs no state, ahead of what trains."""
-        return await self.cluster.client.submit(tasks.demonstrate, name, *arguments, pure=False, priority=1)
+        return await self._make_soon(Call(name, None, arguments))
 
-    async def start(self, key: Hashable, calls: Calls) -> Job:
-        """Measurements to be made one after the other; those of the same key are made once, whoever asks."""
-        return self._start(key, lambda: Job(self.cluster, calls))
+    async def _make_soon(self, call: Call) -> Any:
+        job = Job(self.cluster, [call], priority=1)
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                return (await job.wait())[0]
+        finally:
+            job.cancel()  # whoever asked may have gone
+
+    async def start(self, key: Hashable, calls: Calls, priority: int = 0) -> Job:
+        """Measurements to be made one after the other; those of the same key are made once, whoever asks.
+
+        Those of `priority` 1 go ahead of what trains.
+        """
+        return self._start(key, lambda: Job(self.cluster, calls, priority))
 
     async def stand(self, race: Race, step: int) -> Job:
         """The states of a race's lanes as they stood at `step`, as a job's results: see `Race.take_states`."""
@@ -146,8 +179,7 @@ class Hub:
 
     async def settle(self, jobs: Iterable[Job], seconds: float) -> None:
         """Wait until these have ended, at most so long."""
-        if tasks_left := [job.task for job in jobs if job.state == "running"]:
-            await asyncio.wait(tasks_left, timeout=seconds)
+        await asyncio.gather(*(job.settle(seconds) for job in jobs if job.is_running))
 
     async def trace(self, key: Hashable, race: Race, steps: list[int], directions: int | str) -> Job:
         """The lanes' trajectories, as a job whose results are those of `project_trajectory`: see `Trace`."""
@@ -162,13 +194,15 @@ class Hub:
         if job is None or job.state in ("cancelled", "failed"):
             job = self.jobs[key] = make()
         self.jobs[key] = self.jobs.pop(key)  # the newest last
-        while len(self.jobs) > MAX_JOBS:
-            self.jobs.pop(next(iter(self.jobs))).cancel()
+        while len(self.jobs) > MAX_JOBS:  # the oldest that has ended, if any has
+            oldest = next((name for name, other in self.jobs.items() if not other.is_running), next(iter(self.jobs)))
+            self.jobs.pop(oldest).cancel()
         return job
 
     async def measure(self, key: Hashable, calls: list[Call]) -> list[Any]:
         """The results of measurements that take no longer than a reader waits, made once for all who ask."""
-        return await (await self.start(key, calls)).wait()
+        async with asyncio.timeout(CALL_SECONDS):
+            return await (await self.start(key, calls)).wait()
 
     async def open_store(self, url: str | None = None) -> Store:
         """The database of runs, opened when it is first asked for. Raises `ConfigError` where it cannot be used."""
@@ -179,16 +213,16 @@ class Hub:
 
     async def estimate(self, config: SweepConfig) -> Estimate:
         """What a sweep would cost here now, at the pace of a short measurement; what is stored costs nothing."""
-        store, code = await self.open_store(), await find_code(self.cluster)
+        store, code = await self.open_store(), await persist(self.cluster, lambda: find_code(self.cluster))
         identities = {identify(run.race, code): run.race for run in config.list_runs() if run.race is not None}
         known = await asyncio.to_thread(store.find, list(identities))
         if time.monotonic() - self._pace[0] > PACE_SECONDS:
-            self._pace = time.monotonic(), await measure_pace(self.cluster)
+            self._pace = time.monotonic(), await persist(self.cluster, lambda: measure_pace(self.cluster))
         return estimate(config, self.cluster.size, self._pace[1], [identities[name] for name in known])
 
     async def start_sweep(self, config: SweepConfig) -> Sweep:
         """Start a sweep, or find the one of this configuration that is running: it is the same for all who ask."""
-        store, code = await self.open_store(), await find_code(self.cluster)
+        store, code = await self.open_store(), await persist(self.cluster, lambda: find_code(self.cluster))
         running = [sweep for sweep in self.sweeps.values() if sweep.state == "running"]
         for sweep in running:
             if sweep.config == config:
@@ -220,7 +254,13 @@ class Hub:
     async def drop(self, race: Race) -> None:
         race.pause()
         self.races.pop(race.id, None)
+        self._share_memory()
         race.publish()
+
+    def _share_memory(self) -> None:
+        """So many races may keep so much each: they drop what is too much when they keep something again."""
+        for race in self.races.values():
+            race.room = min(KEPT_BYTES, RACES_BYTES // len(self.races))
 
     def count_lanes(self) -> int:
         """Lanes that are running now."""
@@ -229,7 +269,7 @@ class Hub:
     def is_shared(self) -> bool:
         """Whether somebody waits for the workers: a race that runs or is watched, a measurement."""
         return (any(race.watchers or race.state == "running" for race in self.races.values())
-                or any(job.state == "running" for job in self.jobs.values()))
+                or any(job.is_running for job in self.jobs.values()))
 
     async def _keep_house(self) -> None:
         while True:
@@ -241,6 +281,9 @@ class Hub:
                     race.pause()
                 if idle > DROP_SECONDS:
                     await self.drop(race)
+            for key, job in list(self.jobs.items()):
+                if job.is_forgotten:  # who comes back finds none, and starts it anew
+                    self.jobs.pop(key).cancel()
 
 
 hub = Hub()

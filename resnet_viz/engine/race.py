@@ -22,6 +22,7 @@ from distributed import Future, wait
 
 from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster
+from resnet_viz.engine.recovery import Patience
 from resnet_viz.engine.series import Series
 from resnet_viz.records import Change, Frame, Lane, RaceConfig, State
 
@@ -32,9 +33,10 @@ PACE = 0.05  # seconds a step, where nothing is known of it
 MAX_SLICE_SHARED = 20  # where there are more lanes than workers, so that turns stay short
 IN_FLIGHT = 3  # slices per lane; 1 where lanes outnumber workers
 CHECKPOINT = 40  # slices between two states kept
-KEPT_BYTES = 32_000_000  # of kept states per race
+KEPT_BYTES = 32_000_000  # of kept states per race, at most
+POINT_BYTES = 200  # of one step's numbers in a curve
+RACE_BYTES = 200_000  # of a race that has not begun
 MAX_KEPT = 24
-RETRIES = 5
 
 logger = logging.getLogger(__name__)
 
@@ -74,10 +76,12 @@ class Race:
         self.divergence: tuple[int, int, str] | None = None  # lane, step, what overflowed
         self.kept: dict[int, list[State]] = {}
         self.lanes = [LaneRun(series=Series(lane.train.decay_block)) for lane in config.lanes]
-        self.watchers, self.unwatched_since = 0, time.monotonic()
+        self._watchers, self.was_watched, self.unwatched_since = 0, False, time.monotonic()
+        self.room = KEPT_BYTES
         self.listeners: set[asyncio.Event] = set()
         self.speed = 0.0
         self._submitted = 0
+        self._taken = 0  # slices that came back
         self._generation = 0
         self._task: asyncio.Task | None = None
         self._stopping = False
@@ -223,6 +227,21 @@ class Race:
         return max(self._submitted, self.step)
 
     @property
+    def watchers(self) -> int:
+        """How many boards show the race now."""
+        return self._watchers
+
+    @watchers.setter
+    def watchers(self, count: int) -> None:
+        self._watchers, self.was_watched = count, True
+
+    @property
+    def bytes(self) -> int:
+        """Of memory that the race takes here, roughly."""
+        points = sum(len(run.series.points) + len(run.series.probes) for run in self.lanes)
+        return RACE_BYTES + POINT_BYTES * points + sum(count_bytes(states) for states in self.kept.values())
+
+    @property
     def kept_steps(self) -> list[int]:
         return sorted({0, *self.kept})
 
@@ -239,7 +258,9 @@ class Race:
 
     async def _run(self) -> None:
         """Run slices until target, pause or divergence, then measure where the race stands. Recover from lost workers."""
-        for attempt in range(RETRIES):
+        patience = Patience(self.cluster)
+        await self.cluster.ready()
+        while True:
             try:
                 if self._generation != self.cluster.generation:
                     self._root(self.begin_at(self.step))
@@ -251,8 +272,12 @@ class Race:
             except Exception as error:
                 logger.warning("Race %s lost its workers at step %s: %r", self.id, self.step, error)
                 self._generation, self._wanted = 0, True  # start again from the states kept here
-                await asyncio.sleep(2 + attempt)
-        self._set_state("failed")
+                try:
+                    await patience.wait(error, self._taken)
+                except Exception:
+                    logger.exception("Race %s has failed", self.id)
+                    self._set_state("failed")
+                    return
 
     async def _run_slices(self) -> None:
         flight: deque[Slice] = deque()
@@ -317,7 +342,7 @@ class Race:
                 run.series.add(frame)
             if frame.diverged:
                 self.divergence = (i, frame.first + len(frame), frame.overflow)
-        self.step = max(self.step, part.first + part.steps)
+        self.step, self._taken = max(self.step, part.first + part.steps), self._taken + 1
         if self.divergence is not None:
             for run, pair in zip(self.lanes, part.pairs, strict=True):
                 run.pair = pair
@@ -328,8 +353,7 @@ class Race:
         """Bring a copy of the states here, and root the next slices in it."""
         step = self._submitted
         states = self.kept[step] = await self.gather_states([run.pair for run in self.lanes])
-        size = sum(s.weights.nbytes + s.moments.nbytes + s.buffers.nbytes for s in states)
-        while len(self.kept) > max(2, min(MAX_KEPT, KEPT_BYTES // size)):
+        while len(self.kept) > max(2, min(MAX_KEPT, self.room // count_bytes(states))):
             steps = sorted(self.kept)  # thin the older half evenly: drop the one closest to its predecessor
             gaps = {b: b - a for a, b in zip([0, *steps], steps[:-1], strict=False)}
             del self.kept[min(gaps, key=gaps.get)]
@@ -402,6 +426,10 @@ class Race:
         """Tell the boards that there is something new."""
         for listener in self.listeners:
             listener.set()
+
+
+def count_bytes(states: list[State]) -> int:
+    return sum(state.weights.nbytes + state.moments.nbytes + state.buffers.nbytes for state in states)
 
 
 def _smooth(old: float, new: float) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from resnet_viz.engine import tasks
+from resnet_viz.engine.budget import check_training
 from resnet_viz.engine.cluster import Cluster
 from resnet_viz.engine.jobs import Job
 from resnet_viz.engine.race import MAX_SLICE, Race
@@ -34,6 +35,8 @@ class Replay(Job):
         self.total, self.results = steps * len(config.lanes), [None] * len(config.lanes)
 
     async def _work(self) -> None:
+        check_training(self.race.config, self.steps)
+        self.done = 0
         async with asyncio.TaskGroup() as group:
             for lane, pair in enumerate(self.race.pairs_at(0)):
                 group.create_task(self._follow(lane, pair))
@@ -43,8 +46,9 @@ class Replay(Job):
         submit, config, frames, step, size = self.cluster.client.submit, self.race.config, [], 0, FIRST_SLICE
         while step < self.steps:
             stop = min([step + size, self.steps, *config.stops_after(step)])
-            pair = self.race._advance(lane, pair, step, stop - step)
-            frames.append(await submit(tasks.take_frame, pair, pure=False))
+            async with self.cluster.turns.take(self.visitor):
+                pair = self.race._advance(lane, pair, step, stop - step)
+                frames.append(await submit(tasks.take_frame, pair, pure=False))
             self.done += stop - step
             step = stop
             if frames[-1].diverged:

@@ -16,7 +16,8 @@ class Stand(Job):
         self.total, self.results = max(1, step - race.begin_at(step)), [None] * len(race.lanes)
 
     async def _work(self) -> None:
-        self.results = await self.race.take_states(self.step, self._tell)
+        async with self.cluster.turns.take(self.visitor):
+            self.results = await self.race.take_states(self.step, self._tell)
 
     def _tell(self, steps: int) -> None:
         self.done = steps

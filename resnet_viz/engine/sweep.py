@@ -17,13 +17,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from distributed import Future
-from distributed.client import ClosedClientError, FutureCancelledError
-from distributed.comm import CommClosedError
 
 from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster
+from resnet_viz.engine.recovery import LOST, Patience
 from resnet_viz.engine.series import Series
-from resnet_viz.records import N_, ConfigError, Lane, NetConfig, RaceConfig, State
+from resnet_viz.engine.turns import VISITOR
+from resnet_viz.records import N_, ConfigError, Frame, Lane, NetConfig, RaceConfig, State
 from resnet_viz.store.runs import Store, StoreError
 from resnet_viz.sweeps import METRICS, Run, RunResult, SweepConfig, identify, predict_seconds
 
@@ -31,11 +31,8 @@ SLICE_SECONDS = 0.8  # of computing in one slice: cancelling takes no longer
 SHARED_SECONDS = 0.06  # where others want the workers too: as long as a race’s slices
 MAX_SLICE = 2000  # steps
 ROOT_SECONDS = 0.5  # of computing after which a state is kept: that of each long slice, of some short ones
-RETRIES = 5
 MAX_POINTS = 200  # of a stored curve
 WAIT_SECONDS = 0.5  # after which workers that have come are noticed
-# A scheduler went, and all futures with it.
-LOST = (FutureCancelledError, ClosedClientError, CommClosedError, OSError, TimeoutError)
 SAMPLES = {"dense": (Lane(), 60), "conv": (Lane(NetConfig("conv", "zero-pad", 8, (8,), "batch")), 12)}
 
 logger = logging.getLogger(__name__)
@@ -95,7 +92,7 @@ class Sweep:
         self.id = secrets.token_urlsafe(9)
         self.config, self.cluster, self.store, self.code, self.is_shared = config, cluster, store, code, is_shared
         self.runs = [self._prepare(run) for run in config.list_runs()]
-        self.state, self.error = "running", None
+        self.state, self.error, self.visitor = "running", None, VISITOR.get()
         self.store_error: StoreError | None = None  # why the newest result that could not be stored was not
         self.revision = 0  # grows with whatever changes
         self.listeners: set[asyncio.Event] = set()
@@ -223,20 +220,16 @@ class Sweep:
 
     async def _train(self, run: RunProgress) -> RunResult:
         race, training = run.run.race, Training(series=Series(run.run.race.lanes[0].train.decay_block))
-        for attempt in range(RETRIES):
+        patience = Patience(self.cluster)
+        while True:
             try:
                 await self._train_slices(run, training)
                 metrics = await self._submit(tasks.experiment, "experiments.training.finish_run", training.pair)
                 return make_result(run.identity, self.code, race, training, run.step, metrics)
             except LOST as error:
-                if attempt == RETRIES - 1:
-                    raise
                 logger.warning("A run lost its workers at step %s: %r", run.step, error)
                 training.generation = 0
-                await asyncio.sleep(1 + attempt)
-                while self.cluster.client is None:  # it is being started again
-                    await asyncio.sleep(WAIT_SECONDS)
-        raise AssertionError("a run ends or fails")
+                await patience.wait(error, training.seconds)
 
     async def _train_slices(self, run: RunProgress, training: Training) -> None:
         """To the end or to divergence; from the state last kept, where the futures are of another cluster."""
@@ -244,21 +237,27 @@ class Sweep:
         if training.generation != self.cluster.generation:
             self._root(run, training)
         while run.step < race.steps and not training.diverged:
-            steps = min(self._size_slice(run, training), race.steps - run.step)
-            keeps = training.since_root + steps * training.per_step > ROOT_SECONDS
-            training.pair = self._submit(tasks.advance, training.pair, steps, race.lanes[0])
-            if keeps:  # the whole pair comes here, and the next slice begins with it
-                training.root, frame = await training.pair
-                training.pair, training.since_root = (training.root, None), 0.0
-            else:
-                frame = await self._submit(tasks.take_frame, training.pair)
-                training.since_root += frame.seconds
+            async with self.cluster.turns.take(self.visitor):
+                frame = await self._train_slice(run, training)
             training.series.add(frame)
             training.diverged, run.step = frame.diverged, run.step + len(frame)
             training.seconds += frame.seconds
             if len(frame):
                 training.per_step = frame.seconds / len(frame)
             self.publish()
+
+    async def _train_slice(self, run: RunProgress, training: Training) -> Frame:
+        race = run.run.race
+        steps = min(self._size_slice(run, training), race.steps - run.step)
+        keeps = training.since_root + steps * training.per_step > ROOT_SECONDS
+        training.pair = self._submit(tasks.advance, training.pair, steps, race.lanes[0])
+        if keeps:  # the whole pair comes here, and the next slice begins with it
+            training.root, frame = await training.pair
+            training.pair, training.since_root = (training.root, None), 0.0
+        else:
+            frame = await self._submit(tasks.take_frame, training.pair)
+            training.since_root += frame.seconds
+        return frame
 
     def _root(self, run: RunProgress, training: Training) -> None:
         """Start from the state last kept, or from the initial one."""
@@ -272,8 +271,6 @@ class Sweep:
             training.pair = self._submit(tasks.start, race.lanes[0], race.dataset, race.seed)
 
     def _submit(self, task: Callable, *arguments: Any) -> Future:
-        if self.cluster.client is None:
-            raise OSError("the cluster is being started again")
         return self.cluster.client.submit(task, *arguments, pure=False)
 
     def _size_slice(self, run: RunProgress, training: Training) -> int:

@@ -5,23 +5,44 @@ A *pair* is what `advance` returns: a state, which stays on the worker, and a fr
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
-from collections.abc import Callable
+import re
+import resource
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
+from distributed import get_worker
+from distributed.worker import thread_state
 
-from resnet_viz.records import Frame, Lane, Operation, State, Trajectory
+from resnet_viz.records import N_, ConfigError, Frame, Lane, Operation, State, Trajectory
 
 if TYPE_CHECKING:
     from distributed import Worker
 
 NICENESS = 10  # the page comes first: workers take what the server leaves
+TASK_BYTES = 2_000_000_000  # of memory that one measurement may have beside what its worker holds already
+NO_MEMORY = re.compile("can't allocate memory|not enough memory|std::bad_alloc", re.IGNORECASE)  # PyTorch's errors
 
 Pair = tuple[State, Frame | None]
+
+
+class MemoryLimitError(ConfigError):
+    """A measurement that wanted more memory than it may have."""
+
+    TEMPLATE = N_("This measurement needs more memory than the {value} MB that one may have here. Choose a smaller net, or "
+                  "fewer examples.")
+
+
+class UnwantedError(Exception):
+    """Nobody waits for this measurement any more."""
 
 
 def dask_setup(worker: Worker) -> None:
@@ -81,12 +102,49 @@ def edit(pair: Pair, operations: list[Operation], lane: Lane) -> Pair:
 
 def experiment(name: str, pair: Pair, *arguments: Any) -> Any:
     """A function of `lab` that takes a state first: see `find_function`."""
-    return find_function(name)(pair[0], *arguments)
+    return demonstrate(name, pair[0], *arguments)
 
 
 def demonstrate(name: str, *arguments: Any) -> Any:
-    """A function of `lab` that needs no state: see `find_function`."""
-    return find_function(name)(*arguments)
+    """A function of `lab`: see `find_function`. Ends early, with an `UnwantedError`, where nobody waits for it any more.
+
+    Raises `MemoryLimitError` where it needs more than TASK_BYTES.
+    """
+    from resnet_viz.lab.batches import stoppable
+
+    function, held = find_function(name), psutil.Process().memory_info().rss
+
+    def look() -> None:
+        known = get_worker().state.tasks.get(thread_state.key)
+        if known is None or known.state != "executing":
+            raise UnwantedError
+        if psutil.Process().memory_info().rss > held + TASK_BYTES:  # where the system does not see to it
+            raise MemoryError
+
+    try:
+        with stoppable(look), bounded_memory():
+            return function(*arguments)
+    except UnwantedError as error:
+        return error  # not raised: Dask would write a traceback for each
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not NO_MEMORY.search(str(error)):
+            raise
+        raise MemoryLimitError("memory", TASK_BYTES // 10**6, "") from None
+
+
+@contextlib.contextmanager
+def bounded_memory() -> Iterator[None]:
+    """On Linux the process gets TASK_BYTES more at most; what is asked for beyond raises, and ends no worker."""
+    if sys.platform != "linux":
+        yield
+        return
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])  # of data and stack
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (pages * resource.getpagesize() + TASK_BYTES, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def find_function(name: str) -> Callable:

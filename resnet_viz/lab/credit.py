@@ -29,9 +29,10 @@ from captum.attr import (
 from captum.attr._utils.approximation_methods import approximation_parameters
 from torch import Tensor, nn
 
+from resnet_viz.lab.batches import check, count_rows
 from resnet_viz.lab.nets import Net
 
-NUMBERS = 2_000_000  # of all inputs that go through a net at once, times its number of cut tensors: memory
+MOST_ROWS = 4096  # of a batch, where memory allows it
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,19 @@ def list_cuts(module: Net) -> list[Cut]:
 
 @contextlib.contextmanager
 def quiet(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and none of captum's remarks about the hooks it sets; both as before on leaving."""
+    """Evaluation mode, and none of captum's remarks about the hooks it sets; both as before on leaving.
+
+    Before each batch, also of those that captum makes, the measurement can be stopped.
+    """
     training = module.training
     module.eval()
+    hook = module.register_forward_pre_hook(lambda _module, _inputs: check())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        hook.remove()
         module.train(training)
 
 
@@ -88,8 +94,8 @@ def split_credit(module: nn.Module, cuts: list[Cut], method: str, x: Tensor, bas
     x and baseline (N, ...), target (N,). NaN where there is no shortcut.
     """
     result = torch.zeros(2, len(cuts), len(x), dtype=torch.double)
-    rows = max(1, NUMBERS // (x[0].numel() * len(cuts)))
-    size = max(1, rows // (steps + 1)) if method == "conductance" else rows
+    rows = count_rows(module, x, MOST_ROWS)
+    size = max(1, rows // {"conductance": steps + 1, "deep-lift": 2}.get(method, 1))
     with quiet(module):
         for part in torch.arange(len(x)).split(size):
             units = SPLITS[method](module, cuts, x[part], baseline[part], target[part], steps)
@@ -106,7 +112,7 @@ def split_conductance(module: nn.Module, cuts: list[Cut], x: Tensor, baseline: T
     """
     layers, n = [layer for cut in cuts for layer in cut.modules], len(x)
     alphas = approximation_parameters("gausslegendre")[1](steps + 1)
-    room = max(1, NUMBERS // (x.numel() * len(cuts)))
+    room = max(1, count_rows(module, x, MOST_ROWS) // n)
     total: list[Tensor] = []
     for start in range(0, steps, room):
         chosen = alphas[start : start + room + 1]
@@ -146,8 +152,9 @@ def fresh_inputs(module: nn.Module) -> Iterator[None]:
 def split_integrated(module: nn.Module, cuts: list[Cut], x: Tensor, baseline: Tensor, target: Tensor,
                      steps: int) -> list[list[Tensor]]:
     """captum's `LayerIntegratedGradients`: both tensors go along the line together, else they would not add up."""
+    rows = max(len(x), count_rows(module, x, MOST_ROWS))
     return [list(LayerIntegratedGradients(module, cut.modules).attribute(
-        x, baseline, target, n_steps=steps, internal_batch_size=max(len(x), 4096))) for cut in cuts]
+        x, baseline, target, n_steps=steps, internal_batch_size=rows)) for cut in cuts]
 
 
 SPLITS = {"conductance": split_conductance, "deep-lift": split_deep_lift, "integrated-gradients": split_integrated}
@@ -161,14 +168,15 @@ def map_credit(module: nn.Module, method: str, x: Tensor, baseline: Tensor, targ
     channels at once); "grad-cam" of `layer`'s output (1, C, h, w), 0 or more, laid over the picture and the same in all
     its channels.
     """
+    rows = count_rows(module, x, 16)
     with quiet(module):
         if method == "integrated-gradients":
-            found = IntegratedGradients(module).attribute(x, baseline, target, n_steps=steps, internal_batch_size=16)
+            found = IntegratedGradients(module).attribute(x, baseline, target, n_steps=steps, internal_batch_size=rows)
         elif method == "occlusion":
             shape = x.shape[1:]
             sides = (shape[0], *(min(window, side) for side in shape[1:])) if len(shape) == 3 else (1,)
             strides = (shape[0], *(max(1, side // 2) for side in sides[1:])) if len(shape) == 3 else (1,)
-            found = Occlusion(module).attribute(x, sides, strides, baseline, target, perturbations_per_eval=8)
+            found = Occlusion(module).attribute(x, sides, strides, baseline, target, perturbations_per_eval=min(rows, 8))
         else:
             small = LayerGradCam(module, layer).attribute(x, target, relu_attributions=True)
             found = LayerAttribution.interpolate(small, tuple(x.shape[2:]), "bilinear").expand_as(x)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resnet_viz.lab.batches import check
 from resnet_viz.lab.nets import Net
 
 CHUNK = {"dense": 720, "conv": 480}  # examples at once: what stays in a core's cache, measured
@@ -104,6 +105,7 @@ def measure_rows_plainly(module: Net, directions: np.ndarray, xs: Sequence[float
     result = np.zeros((len(ys), len(xs)))
     for i, v in enumerate(ys):
         for j, u in enumerate(xs):
+            check()
             result[i, j] = measure_point(module, center + u * d1 + v * d2, x, y, statistics)
     measure_point(module, center, x[:2], y[:2])
     return result

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from resnet_viz.lab.batches import check, count_rows
 from resnet_viz.lab.nets import Net
 from resnet_viz.records import PathsResult
 
@@ -71,9 +72,10 @@ def trace_paths(module: Net, x: Tensor, y: Tensor, takes: np.ndarray | None) -> 
     """
     with torch.no_grad():
         start = module.stem(x.double() if module.config.family == "conv" else x.double().flatten(1))
-    count = 1 if takes is None else len(takes)
+    count, rows = 1 if takes is None else len(takes), count_rows(module, x.double(), MAX_ROWS)
     found = []
-    for part in range(0, count, step := max(1, MAX_ROWS // len(x))):
+    for part in range(0, count, step := max(1, rows // len(x))):
+        check()
         paths = min(step, count - part)
         gates = None if takes is None else torch.from_numpy(takes[part : part + paths]).repeat_interleave(len(x), 0)
         a = first = start.repeat(paths, *[1] * (start.dim() - 1)).requires_grad_()

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resnet_viz.lab.batches import check
 from resnet_viz.lab.nets import Net
 from resnet_viz.records import Autocorrelation, NetConfig
 
@@ -76,6 +77,7 @@ def measure_autocorrelation(depth: int, residual: bool, batch_norm: bool = True,
 def _measure_line(seed: int, depth: int, residual: bool, batch_norm: bool, scale: float, points: int,
                   width: int) -> np.ndarray:
     """dy/dx at evenly spaced x from -2 to 2: (points,)."""
+    check()
     generator = torch.Generator().manual_seed(seed)
 
     def draw(outputs: int, inputs: int) -> Tensor:

@@ -10,7 +10,7 @@ import streamlit as st
 from resnet_viz.engine.hub import hub
 from resnet_viz.records import ConfigError
 from resnet_viz.text import LANGUAGES, _, choose_language, get_language, use_language
-from resnet_viz.ui.session import return_to, start_session, translate_choices
+from resnet_viz.ui.session import name_visitor, return_to, start_session, translate_choices
 from resnet_viz.ui.views import (
     architecture,
     block,
@@ -35,6 +35,7 @@ mend_markup = st.components.v2.component("resnet_viz_markup", isolate_styles=Fal
 
 st.set_page_config(page_title="ResNet Viz", page_icon=str(ASSETS / "icon.svg"), layout="wide",
                    initial_sidebar_state="auto")
+hub.name_visitor = name_visitor
 if hub.loop is None:
     use_language(choose_language(st.context.locale))
     st.error(_("The engine is not running. Start the server with “streamlit run app.py”."))

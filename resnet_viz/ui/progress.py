@@ -24,7 +24,7 @@ def ask(questions: Sequence[Question], name: str, show: Callable[..., None]) -> 
     `show` is given the questions' jobs, all ended. `name` is the widgets'.
     """
     for i, (key, calls) in enumerate(questions):
-        start_job(key, calls, f"{name}.{i}")
+        start_job(key, calls, f"{name}.{i}", priority=1)
     show_soon([job for key, _calls in questions if (job := hub.jobs.get(key)) is not None], name, show)
 
 
@@ -68,15 +68,15 @@ def cancel_jobs(jobs: Sequence[Job]) -> None:
         hub.loop.call_soon_threadsafe(job.cancel)
 
 
-def start_job(key: Hashable, calls: list[Call], name: str) -> None:
+def start_job(key: Hashable, calls: list[Call], name: str, priority: int = 0) -> None:
     """Start a job where there is none; one that was stopped, by a button. `name` is the button's.
 
-    What these nets do not allow is not asked again.
+    What these nets do not allow is not asked again. Of `priority` 1 is what a page waits for.
     """
     job = hub.jobs.get(key)
     stopped = job is not None and job.state in ("cancelled", "failed") and not isinstance(job.error, ConfigError)
     if job is None or (stopped and st.button(_("Measure again"), key=f"{name}.again", icon=":material/refresh:")):
-        hub.call(hub.start(key, calls))
+        hub.call(hub.start(key, calls, priority))
 
 
 def follow_job(key: Hashable, name: str, show: Callable[[Job], None]) -> None:

@@ -27,6 +27,12 @@ IDS = ("run", "sweep")  # parameters of a URL that name what is shown, and are n
 KEPT = {"operations": ("operations.", "studies.", "history"), "architecture": ("architecture.", "arch.", "own.")}
 
 
+def name_visitor() -> str:
+    """Whose session this thread runs the script of: their measurements take turns with those of others."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return "" if context is None else context.session_id
+
+
 def start_session() -> None:
     """The language: the URL's on the first run or on going back and forth, or the browser's."""
     known, asked = st.session_state.get("language"), st.query_params.get("lang")

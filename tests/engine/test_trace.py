@@ -74,8 +74,8 @@ def test_large_arguments_of_many_calls_are_sent_once(engine: Hub) -> None:
 
     async def measure() -> tuple[list, int]:
         job = await engine.start("large", calls)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        while not job._placed:
+            await asyncio.sleep(0)
         placed = len(job._placed)
         return await job.wait(), placed
 

@@ -76,7 +76,7 @@ def test_shortcut_and_branch_together_are_the_sum_unit_by_unit() -> None:
 
 @pytest.mark.parametrize("room", [10, 10**9])
 def test_one_pass_gives_what_captum_gives_layer_by_layer(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(credit, "NUMBERS", room * 64 * 3)
+    monkeypatch.setattr(credit, "MOST_ROWS", room)
     module, x, base, target = prepare(CONV)
     cuts = credit.list_cuts(module)
     units = credit.split_conductance(module, cuts, x, base, target, 20)

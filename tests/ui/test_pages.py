@@ -12,6 +12,7 @@ from resnet_viz.engine.hub import Hub, hub
 from resnet_viz.records import ConfigError
 from resnet_viz.ui import session
 from resnet_viz.ui.lesson import COMPARED, LAB
+from resnet_viz.ui.settings import Settings
 from resnet_viz.ui.views import race
 from tests.pages import run_page
 
@@ -216,3 +217,16 @@ def test_a_page_that_fails_says_so_in_a_sentence(engine: Hub, monkeypatch: pytes
     page = AppTest.from_file(MAIN, default_timeout=60).run()
     assert [words in item.value for item in page.error] == [True] and not page.exception
     assert "secret" not in page.error[0].value
+
+
+@pytest.mark.parametrize("page", ["sweep", "runs", "architecture"])
+def test_pages_that_need_no_race_make_none(engine: Hub, page: str) -> None:
+    before = set(engine.races)
+    assert not run_page(page, 60).exception
+    assert set(engine.races) == before
+
+
+def test_visitors_of_the_same_nets_share_their_race(engine: Hub) -> None:
+    config = Settings(depth=8, steps=10).make_race()
+    first, second = (engine.call(engine.prepare(config, 0)) for _ in range(2))
+    assert first is second

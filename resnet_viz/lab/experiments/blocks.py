@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from resnet_viz.lab import dimensions, glass
+from resnet_viz.lab.batches import count_rows
 from resnet_viz.lab.datasets import Data, load_data
 from resnet_viz.lab.experiments.operations import operate
 from resnet_viz.lab.experiments.training import load_net, make_state
@@ -24,7 +25,7 @@ from resnet_viz.records import (
     check_view,
 )
 
-GRADIENT_BATCH = 128
+GRADIENT_BATCH = 128  # examples, or as many as memory allows
 
 
 def open_block(state: State, block: int, operations: Iterable[Operation] = (), source: Source = Source(), unit: int = 0,
@@ -44,7 +45,7 @@ def open_block(state: State, block: int, operations: Iterable[Operation] = (), s
         after, (scatter, against) = _look_through(module, block, data, raw)
         rows, logits = glass.run_block(module, block, x, raw)
         products = glass.list_products(module.blocks[block], rows, unit)
-        batch = data.take_batch(state.seed, 0, GRADIENT_BATCH)
+        batch = data.take_batch(state.seed, 0, count_rows(module, x, GRADIENT_BATCH))
         gradient = None if raw else glass.measure_gradient(module, block, *batch)
     probabilities = None if logits is None else logits[0].softmax(0).numpy()
     return BlockView({name: row[0].numpy() for name, row in rows.items()}, products, data.restore(x[0]), label,

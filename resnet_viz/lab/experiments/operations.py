@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from resnet_viz.lab import probes, surgery
+from resnet_viz.lab.batches import check
 from resnet_viz.lab.datasets import load_data
 from resnet_viz.lab.experiments.training import advance, finish, load_net, load_trainer, make_state
 from resnet_viz.lab.nets import Net
@@ -67,6 +68,7 @@ def follow(race: RaceConfig, watch: Callable[[Frame], None], size: int = 50) -> 
 @contextlib.contextmanager
 def operate(state: State, operations: Iterable[Operation], recompute: bool) -> Iterator[Net]:
     """The state's net under operations; `recompute` re-estimates BatchNorm's running statistics after them."""
+    check()
     with surgery.operated(load_net(state), operations) as module:
         if recompute:
             probes.recompute_statistics(module, load_data(state.dataset))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from resnet_viz.lab import paths, probes, shattering
+from resnet_viz.lab.batches import check
 from resnet_viz.lab.datasets import load_data
 from resnet_viz.lab.experiments.training import load_net, make_state, measure
 from resnet_viz.lab.train import set_up_process
@@ -36,6 +37,7 @@ def measure_slopes(net: NetConfig, dataset: str = "digits", seeds: Sequence[int]
     """Gradient norms at the initial weights, in training mode on each seed's first batch of `batch` examples."""
     lane, rows = Lane(net, TrainConfig(batch_size=batch)), []
     for seed in seeds:
+        check()
         found = measure(make_state(lane, dataset, seed)).gradient.astype(float)
         rows.append(found[0] if len(found) else np.full(net.depth - 1, np.nan))
     slopes = np.array([shattering.measure_slope(row, net.blocks) for row in rows])
