@@ -254,3 +254,26 @@ def test_groups_are_joined_by_their_sizes() -> None:
     ablations = [AblationResult(np.array([1.0]), np.array([0.0])), AblationResult(np.array([2.0]), np.array([1.0]))]
     together = join_ablations(ablations, [1, 3])
     assert together.logit == pytest.approx(1.75) and together.accuracy == pytest.approx(0.75)
+
+
+ERRORS = """
+import numpy as np
+from types import SimpleNamespace
+from resnet_viz.records import CreditResult
+from resnet_viz.ui.splitting import show_completeness
+
+def make(*single):
+    parts = np.array([1.0]), np.array([2.97]), 4.0, np.array([0.0075])
+    return CreditResult("conductance", len(single), *parts, np.array(single))
+
+show_completeness(SimpleNamespace(names=["Residual net"]), [{"conductance": make(SINGLE)}])
+"""
+
+
+def test_errors_of_single_examples_stand_beside_that_of_their_mean() -> None:
+    """Of one example its own; of a mean also theirs, which may be large where it is small."""
+    one, several = (AppTest.from_string(ERRORS.replace("SINGLE", single)).run() for single in ("0.0075", "0.03, 0.2, 0.01"))
+    assert not one.exception and not several.exception
+    assert "| 0.75\u00a0% |" in one.markdown[-1].value and "Single examples" not in one.markdown[-1].value
+    assert "| 0.75\u00a0% | 8\u00a0% | 20\u00a0% |" in several.markdown[-1].value
+    assert "An error above 5 % is large" in several.info[0].value and not one.info
