@@ -90,6 +90,7 @@ def open_race(page: str, make_config: Callable[[], RaceConfig], fits: Callable[[
         race = hub.call(hub.make((not returned and st.session_state.get(f"config.{page}")) or make_config()))
         remember_race(page, race)
     elif returned:
+        st.session_state[f"seen.{page}"] = (race.id, race.revision)  # whichever race the page showed before
         (follow or follow_config)(page, race, make_config())
     st.session_state[f"run.{page}"] = race.id
     return race

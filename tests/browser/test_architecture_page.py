@@ -38,7 +38,7 @@ def test_boxes_are_pointed_at_and_zoomed(page: Page, server) -> None:
 
 
 def test_a_picture_passes_by_itself_and_by_the_keys(page: Page, server) -> None:
-    """One layer after the other is lit; who hears the page has the slider, which says the layer and its shape."""
+    """One layer after the other is lit; then by the slider, which says the layer and its shape to who hears the page."""
     open_page(page, server.url, "?lang=en&nets=resnet18")
     page.locator(".st-key-arch-play button").click()
     expect(page.locator(".pass-plays .pass-strip > span")).to_have_count(20, timeout=PATIENCE)
@@ -48,7 +48,9 @@ def test_a_picture_passes_by_itself_and_by_the_keys(page: Page, server) -> None:
     page.wait_for_function(f"() => ({lit})() === 20", timeout=PATIENCE)
     expect(page.locator(".pass-captions p").last).to_be_visible(timeout=PATIENCE)
     slider = page.locator(".st-key-arch-step input[type=range]")
-    expect(slider).to_have_attribute("aria-valuetext", "20/20 · 1000")
+    expect(slider).to_have_count(0)  # or it would stand at the end while the first layer is lit
+    page.locator(".st-key-arch-choose button").click()
+    expect(slider).to_have_attribute("aria-valuetext", "20/20 · 1000", timeout=PATIENCE)
     slider.press("ArrowLeft")
     caption = page.locator(".pass-captions p")
     expect(caption).to_have_count(1, timeout=PATIENCE)
@@ -56,6 +58,14 @@ def test_a_picture_passes_by_itself_and_by_the_keys(page: Page, server) -> None:
     expect(slider).to_have_attribute("aria-valuetext", "19/20 · 512×1×1")
     page.wait_for_url(re.compile("step=19"), timeout=PATIENCE)
     assert page.evaluate(lit) == 19 and not page.errors
+
+
+def test_labels_stand_on_one_line_beside_segmented_controls(page: Page, server) -> None:
+    """Aligned at their lower ends, a segmented control and an input of one height have their labels at one height."""
+    open_page(page, server.url, "?lang=en")
+    heights = [page.get_by_test_id(kind).last.evaluate("e => e.getBoundingClientRect().height")
+               for kind in ("stButtonGroup", "stSelectbox")]
+    assert abs(heights[0] - heights[1]) < 1.5
 
 
 def test_the_way_is_told_in_chinese_when_it_is_drawn_by_itself(page: Page, server) -> None:
