@@ -93,11 +93,11 @@ def test_a_measurement_under_which_workers_die_fails_after_two(engine: Hub) -> N
     while job.state == "running" and time.monotonic() < deadline:
         time.sleep(0.1)
     assert job.state == "failed" and isinstance(job.error, WorkerDiedError)
-    assert engine.call(engine.take_examples("digits", 1)) is not None
+    assert engine.call(engine.demonstrate("datasets.take_examples", "digits", 1)) is not None
 
 
 def test_what_is_beyond_the_budget_never_starts(engine: Hub) -> None:
-    net = NetConfig("conv", "zero-pad", 1100, (8,), "batch")
+    net = NetConfig("conv", "zero-pad", 602, (32,), "batch")
     job = engine.call(engine.start("budget", [Call("experiments.why.measure_slopes", None, (net, "digits"))]))
     with pytest.raises(CostError):
         engine.call(job.wait())

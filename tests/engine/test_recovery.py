@@ -105,7 +105,8 @@ def test_what_is_asked_for_while_the_engine_mends_itself_is_answered(engine: Hub
             await asyncio.sleep(0.01)
         replay = await engine.replay(config, 20)
         answers = await asyncio.gather(
-            engine.run("experiments.files.save_weights", state), engine.take_examples("digits", 3), replay.wait(),
+            engine.run("experiments.files.save_weights", state),
+            engine.demonstrate("datasets.take_examples", "digits", 3), replay.wait(),
             engine.start_sweep(make_sweep({"depth": 4, "steps": 5}, {"seed": (0,)})), race.take_states(0))
         await answers[3].task
         return answers
@@ -122,5 +123,5 @@ def test_a_page_that_waits_too_long_for_the_engine_is_told_why(engine: Hub, monk
     while engine.cluster.is_ready and time.monotonic() < deadline:
         time.sleep(0.02)
     with pytest.raises(MendingError):
-        engine.call(engine.take_examples("digits", 3))
+        engine.call(engine.demonstrate("datasets.take_examples", "digits", 3))
     asyncio.run_coroutine_threadsafe(engine.cluster.ready(), engine.loop).result(120)
