@@ -22,7 +22,7 @@ from distributed import Future, wait
 
 from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster
-from resnet_viz.engine.recovery import Patience
+from resnet_viz.engine.recovery import Patience, persist
 from resnet_viz.engine.series import Series
 from resnet_viz.records import Change, Frame, Lane, RaceConfig, State
 
@@ -172,6 +172,9 @@ class Race:
 
         The same bits as the race had there. `step` is at most where the race stands. `tell` hears of the steps trained.
         """
+        return await persist(self.cluster, lambda: self._take_states(step, tell))
+
+    async def _take_states(self, step: int, tell: Callable[[int], None]) -> list[State]:
         first = self.begin_at(step)
         pairs = self.pairs_at(first)
         for low, high in itertools.pairwise([*range(first, step, self.size_stretch()), step]):

@@ -97,7 +97,7 @@ def test_a_measurement_under_which_workers_die_fails_after_two(engine: Hub) -> N
 
 
 def test_what_is_beyond_the_budget_never_starts(engine: Hub) -> None:
-    net = NetConfig("conv", "zero-pad", 1100, (8,), "batch")
+    net = NetConfig("conv", "zero-pad", 602, (32,), "batch")
     job = engine.call(engine.start("budget", [Call("experiments.why.measure_slopes", None, (net, "digits"))]))
     with pytest.raises(CostError):
         engine.call(job.wait())

@@ -105,7 +105,8 @@ def test_what_is_asked_for_while_the_engine_mends_itself_is_answered(engine: Hub
             await asyncio.sleep(0.01)
         replay = await engine.replay(config, 20)
         answers = await asyncio.gather(
-            engine.run("experiments.files.save_weights", state), engine.demonstrate("datasets.take_examples", "digits", 3), replay.wait(),
+            engine.run("experiments.files.save_weights", state),
+            engine.demonstrate("datasets.take_examples", "digits", 3), replay.wait(),
             engine.start_sweep(make_sweep({"depth": 4, "steps": 5}, {"seed": (0,)})), race.take_states(0))
         await answers[3].task
         return answers
