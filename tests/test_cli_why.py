@@ -69,7 +69,8 @@ def test_landscape_has_the_net_at_its_centre(capsys, tmp_path: Path) -> None:
     read = run_json(capsys, "landscape", "--weights", weights, "--grid", "5")
     assert read["loss"] == trained["loss"]
     for side, ticks in (("4", [-0.5, -0.5 / 3, 0.5 / 3, 0.5]), ("1", [0.0])):  # the net is no point of an even grid
-        found = run_json(capsys, "landscape", "--weights", weights, "--grid", side, "--range", "0.5")
+        reach = ["--range", "0.5"] if side != "1" else []  # of one point there is no range
+        found = run_json(capsys, "landscape", "--weights", weights, "--grid", side, *reach)
         assert found["ticks"] == pytest.approx(ticks) and found["centre_loss"] == trained["centre_loss"]
     assert found["loss"] == [[trained["centre_loss"]]]
 
