@@ -53,13 +53,13 @@ def return_to(page: str) -> None:
 
     The page then reads its address, as on its first run. One that is bare, as before a page has written it, says nothing.
     """
-    if not is_history() or "lang" not in st.query_params:
+    st.session_state["returned"] = is_history() and "lang" in st.query_params
+    if not st.session_state["returned"]:
         return
     for name in [name for name in st.session_state if str(name).startswith(KEPT.get(page, (f"{page}.",)))]:
         del st.session_state[name]
     for name in ("page", "subject", "subject.step", "subject.config"):
         st.session_state.pop(name, None)
-    st.session_state["returned"] = True
 
 
 def translate_choices() -> None:
