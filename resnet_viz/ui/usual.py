@@ -8,17 +8,17 @@ from resnet_viz import records
 from resnet_viz.text import _
 from resnet_viz.ui.settings import DEFAULTS, write_value
 
-RATED = ("dataset", "norm", "init", "optimizer")  # what the usual learning rate depends on
+RATED = ("dataset", "norm", "init", "optimizer", "shortcut")  # what the usual learning rate depends on
 
 
-def find_rate(dataset: str, norm: str, init: str, optimizer: str) -> float:
+def find_rate(dataset: str, norm: str, init: str, optimizer: str, shortcut: str) -> float:
     """The learning rate that a choice usually has: with it, and all else default, 20 layers train to 2,000 steps.
 
     All but He's initial weights without normalisation, with which a residual net is to explode: at any rate.
     """
     if optimizer == "adamw":
         return 0.002
-    if dataset != "digits" or (norm == "none" and init in ("he", "xavier")):
+    if dataset != "digits" or (norm == "none" and (init in ("he", "xavier") or shortcut == "projection-all")):
         return 0.01
     return DEFAULTS.lr
 
@@ -36,7 +36,7 @@ def on_choice(name: str) -> None:
     if name == "family":
         take_family()
     state = st.session_state
-    usual = find_rate(*(state[field] for field in RATED))
+    usual = find_rate(*(state.get(field, getattr(DEFAULTS, field)) for field in RATED))
     if state.lr == state.get("usual.lr") and state.compare not in ("lr", *RATED):  # else somebody chose it
         state.lr = usual
     state["usual.lr"] = usual
