@@ -97,7 +97,7 @@ def test_saved_weights_give_the_same_bits(capsys, tmp_path: Path, norm: str):
     """Trained or read, with the net's options or those of the file, the numbers are the same."""
     path, operation = str(tmp_path / "net.safetensors"), ("--block", "0", "--operation", "zero-w")
     trained = run_json(capsys, "operate", *SHORT, "--norm", norm, "--save", path, *operation)
-    for options in ((), (*SHORT, "--norm", norm)):
+    for options in ((), (*NET, "--norm", norm)):
         assert run_json(capsys, "operate", "--weights", path, *options, *operation) == trained
     with safe_open(path, framework="numpy") as file:
         assert json.loads(file.metadata()["config"]) == trained["config"]
