@@ -58,7 +58,7 @@ def return_to(page: str) -> None:
         return
     for name in [name for name in st.session_state if str(name).startswith(KEPT.get(page, (f"{page}.",)))]:
         del st.session_state[name]
-    for name in ("page", "subject", "subject.step", "subject.config"):
+    for name in ("page", "subject", "subject.step", "subject.first", "subject.config"):
         st.session_state.pop(name, None)
 
 
