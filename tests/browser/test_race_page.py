@@ -149,6 +149,7 @@ PLACES = """() => [...document.querySelectorAll(
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
 def test_nothing_moves_on_play(page: Page, server, language: str) -> None:
     open_race(page, server.url, f"/?lang={language}&depth=8")
+    page.locator("[data-testid=chart-layers] .rv-note p").first.wait_for(timeout=PATIENCE)  # the first look has come
     for width in (1280, 1024, 390):
         page.set_viewport_size({"width": width, "height": 720})
         page.wait_for_timeout(500)
