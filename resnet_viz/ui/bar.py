@@ -9,9 +9,10 @@ import streamlit as st
 
 from resnet_viz.engine.race import Race
 from resnet_viz.text import _
+from resnet_viz.ui import progress
 from resnet_viz.ui.addresses import find_address_for_others, names_own_computer
 from resnet_viz.ui.exporting import show_export_race
-from resnet_viz.ui.session import SETTLE_SECONDS, act
+from resnet_viz.ui.session import act
 
 
 def show_bar(race: Race, shared: dict[str, str], names: Sequence[str]) -> None:
@@ -22,7 +23,7 @@ def show_bar(race: Race, shared: dict[str, str], names: Sequence[str]) -> None:
         # One widget, so that the keyboard's focus stays on it.
         st.button(_("Pause") if running else _("Play"), key="play", type="primary", shortcut="P", disabled=over,
                   icon=":material/pause:" if running else ":material/play_arrow:", help=explain_play(race, over),
-                  on_click=act, args=(race.id, "stop", SETTLE_SECONDS) if running else (race.id, "play"))
+                  on_click=act, args=(race.id, "stop", progress.PATIENCE) if running else (race.id, "play"))
         st.button(_("One step"), key="step", icon=":material/skip_next:", shortcut="N", disabled=running or over,
                   on_click=step_once, args=(race.id,), help=_("Train on one batch, and stop"))
         st.button(_("Reset"), key="reset", icon=":material/replay:", shortcut="Z", on_click=act,
@@ -47,7 +48,7 @@ def explain_play(race: Race, over: bool) -> str:
 
 def step_once(race_id: str) -> None:
     act(race_id, "play", 1)
-    act(race_id, "settle", SETTLE_SECONDS)
+    act(race_id, "settle", progress.PATIENCE)
 
 
 def take_new_seed() -> None:

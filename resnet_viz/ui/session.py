@@ -21,7 +21,6 @@ from resnet_viz.ui.settings import read_query, read_race
 from resnet_viz.ui.words import sentence
 
 PAGE = "race"
-SETTLE_SECONDS = 0.5  # that a button waits for what is in flight; the board tells the page when that takes longer
 IDS = ("run", "sweep")  # parameters of a URL that name what is shown, and are no settings
 # What a page keeps in the session beside its widgets, where that is not all under the page's own name.
 KEPT = {"operations": ("operations.", "studies.", "history"), "architecture": ("architecture.", "arch.", "own.")}
@@ -138,7 +137,7 @@ def read_url() -> RaceConfig:
 
 
 def act(race_id: str, name: str, *args: Any) -> None:
-    """Call a method of a race in the engine's loop. None of them waits for the workers longer than SETTLE_SECONDS."""
+    """Call a method of a race in the engine's loop. None of them waits long for the workers."""
     race = hub.find(race_id)
 
     async def work() -> None:

@@ -7,13 +7,13 @@ from streamlit.delta_generator import DeltaGenerator
 
 from resnet_viz.engine.race import Race
 from resnet_viz.text import _, join
-from resnet_viz.ui import lesson
+from resnet_viz.ui import lesson, progress
 from resnet_viz.ui.bar import show_bar
 from resnet_viz.ui.board import Look, show_board
 from resnet_viz.ui.controls import explain_fields, label_fields, name_lanes, name_places, show_settings
 from resnet_viz.ui.difference import tell_difference
 from resnet_viz.ui.glossary import show_words
-from resnet_viz.ui.session import PAGE, SETTLE_SECONDS, act, follow_widgets, go_to, open_session, seen_revision, write_url
+from resnet_viz.ui.session import PAGE, act, follow_widgets, go_to, open_session, seen_revision, write_url
 from resnet_viz.ui.settings import read_race, write_query
 from resnet_viz.ui.subject import take_nets
 from resnet_viz.ui.words import sentence
@@ -67,7 +67,7 @@ def show_toggles(race: Race) -> None:
                 st.toggle(label, key=f"skip.{i}", help=explain_fields()["skip"])
         if st.button(_("Operate on these nets"), key="operate", icon=":material/healing:", disabled=race.step == 0,
                      help=_("Pause, and zero, drop or swap blocks of copies of these nets.")):
-            act(race.id, "stop", SETTLE_SECONDS)
+            act(race.id, "stop", progress.PATIENCE)
             take_nets(race, race.step)
             go_to("operations")
     if race.config.edits:
