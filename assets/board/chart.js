@@ -110,9 +110,9 @@ export class Chart {
     this.buttons.forEach((button, i) => setAttribute(button, "aria-pressed", this.spec.modes[i] === this.mode));
     this.drawNote();
     const figure = this.spec.figure(this.board, this.mode, this);
-    const empty = !figure.traces.some(({ y }) => y.length > 1);
-    this.hint.hidden = !empty;
     const { status, text } = this.board;
+    const most = Math.max(0, ...figure.traces.map(({ y }) => y.length));
+    this.hint.hidden = most > (status.state === "ready" ? 1 : 0); // one point is the start, which Play leads away from
     setText(this.hint, { "": "", ready: text.press_play }[status.state] ?? text.nothing_yet);
     const layout = this.layout(figure);
     if (this.mounted) this.redraw(Plotly, figure.traces, layout);
