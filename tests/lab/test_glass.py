@@ -434,7 +434,7 @@ def test_bad_source_is_refused(field, values):
     (RESIDUAL, "digits", {"block": 0, "unit": 16}, "unit", "0 to 15"),
     (NetConfig("conv", "zero-pad", 8, (3,)), "digits", {"block": 1, "unit": 96}, "unit", "0 to 95"),
     (RESIDUAL, "digits", {"block": 0, "raw": True}, "raw", "64"),
-    (WIDE, "digits", {"block": 1, "raw": True}, "raw", "block 0"),
+    (WIDE, "digits", {"block": 1, "raw": True}, "raw", "first block"),
     (WIDE, "digits", {"block": 0, "raw": 1}, "raw", "true or false"),
     (NetConfig("conv", "zero-pad", 8, (64,)), "digits", {"block": 0, "raw": True}, "raw", "dense"),
     (RESIDUAL, "digits", {"block": 0, "operations": [Operation("zero-norm", 0)]}, "operation", "BatchNorm"),
