@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from resnet_viz.records import DATASETS, N_, ConfigError, DataShape, NetConfig, RaceConfig, Source, sum_layers
+from resnet_viz.records import DATASETS, N_, ConfigError, DataShape, NetConfig, RaceConfig, Source, Words, sum_layers
 from resnet_viz.sweeps import predict_seconds
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class CostError(ConfigError):
 
     TEMPLATE = N_("This measurement is too much for this server: {takes}.")
 
-    def sentence(self, translate: Any = str) -> str:
+    def sentence(self, translate: Any = str, words: Words | None = None) -> str:
         instead = translate(self.params["instead"]).format(**self.params)
         takes = translate(self.takes).format(**self.params | {"instead": instead})
         return translate(self.TEMPLATE).format(takes=takes)

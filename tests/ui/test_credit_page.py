@@ -165,7 +165,7 @@ def test_a_forged_url_is_told_and_the_rest_works(engine: Hub) -> None:
     forged = {"index": "-1", "pixels": "<script>", "target": "1e9", "samples": "class:²", "method": "magic",
               "baseline": "٣", "credit_steps": "0", "map": "../x", "window": "99", "stage": "3", "picture_net": "vgg19",
               "picture_weights": "/etc/passwd", "picture_map": "", "picture_stage": "4", "picture_method": "nan",
-              "picture_target": "1000"}
+              "picture_target": "99999"}
     assert set(forged) == set(READERS)
     page = open_page(**forged)
     assert len(page.error) == len(forged) and count_charts(page) == 4
@@ -274,6 +274,6 @@ def test_errors_of_single_examples_stand_beside_that_of_their_mean() -> None:
     """Of one example its own; of a mean also theirs, which may be large where it is small."""
     one, several = (AppTest.from_string(ERRORS.replace("SINGLE", single)).run() for single in ("0.0075", "0.03, 0.2, 0.01"))
     assert not one.exception and not several.exception
-    assert "| 0.75\u00a0% |" in one.markdown[-1].value and "Single examples" not in one.markdown[-1].value
-    assert "| 0.75\u00a0% | 8\u00a0% | 20\u00a0% |" in several.markdown[-1].value
+    assert "| 0.75 % |" in one.markdown[-1].value and "Single examples" not in one.markdown[-1].value
+    assert "| 0.75 % | 8 % | 20 % |" in several.markdown[-1].value
     assert "An error above 5 % is large" in several.info[0].value and not one.info

@@ -71,7 +71,7 @@ def test_undo_redo_and_undo_all(engine: Hub) -> None:
 
 def test_what_does_not_apply_to_a_net_is_told_and_the_other_is_operated_on(engine: Hub) -> None:
     page = open_nets("operations", ops="cut-shortcut:1")
-    assert "a plain net has none" in read_texts(page)
+    assert "A plain net has no shortcut to cut." in read_texts(page)
     assert "Nothing was done to this net" in read_texts(page) and not page.error
 
 
