@@ -336,8 +336,8 @@ def show_lesson() -> None:
                       "weights would look flatter otherwise (Li et al. 2018)."))
         st.markdown(_("**What to look for.** Compare 20 layers with 56. At 20 either slice is one bowl, and the edges "
                       "are about equally high, though as a rule more of the plain net’s points curve downwards. At 56, "
-                      "with stored statistics, the loss around the plain net climbs by powers of ten where the residual "
-                      "net’s does not, and many more of its points curve downwards. With the statistics of the batch it "
+                      "with stored statistics, the loss around the plain net climbs more than ten times as high as around "
+                      "the residual net, and many more of its points curve downwards. With the statistics of the batch it "
                       "cannot climb as far, since each layer is normalised anew. Li et al. saw little difference at 20 "
                       "layers, and a chaotic surface at 56 without shortcuts."))
         st.markdown(_("**What not to conclude.** Another seed gives another plane. The plain net of 56 layers has hardly "
