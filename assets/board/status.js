@@ -47,10 +47,10 @@ export class Status {
     const now = performance.now();
     const { board } = this;
     const { text } = board;
-    const { step } = board.status;
     const state = this.words.state.textContent || this.words.connection.textContent;
-    if (!board.race || (this.summary?.state === state && (this.summary.step === step || now - this.summary.at < SUMMARY_MS))) return;
-    this.summary = { state, step, at: now };
+    const running = board.status.state === "running" && this.summary?.state === state;
+    if (!board.race || (running && now - this.summary.at < SUMMARY_MS)) return; // at rest what is measured there is said, too
+    this.summary = { state, at: now };
     const lanes = board.lanes.map((lane, i) => fill(text.summary_lane, {
       lane: board.laneName(i), accuracy: percent(scoresOf(lane).training_accuracy), gradient: scientific(lane.gradient?.[0]),
     }));

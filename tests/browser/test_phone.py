@@ -20,6 +20,7 @@ OPEN = "() => document.querySelectorAll('[data-testid=stMain] details:not([open]
 # What is scrolled sideways and cannot be reached by keyboard, or has no name.
 UNREACHED = """() => [...document.querySelectorAll('[data-testid=stMain] *')].filter(part => {
     if (!/auto|scroll/.test(getComputedStyle(part).overflowX) || part.scrollWidth <= part.clientWidth + 1) return false;
+    if (part.closest('[data-testid=stDataFrame]')?.querySelector('canvas[tabindex="0"]')) return false; // takes arrow keys
     if (part.clientWidth === 0 || part.querySelector('button, a[href], input, [tabindex="0"]')) return false;
     const named = part.getAttribute('aria-label') || part.getAttribute('aria-labelledby');
     return !(part.tabIndex >= 0 && named && part.getAttribute('role'));

@@ -143,7 +143,8 @@ def test_paper_has_all_charts_and_nothing_to_press(page: Page, server) -> None:
 PLACES = """() => [...document.querySelectorAll(
     '[class*=st-key-]:is(.stElementContainer), [data-testid=board] :is(.rv-lane, .rv-chain, .rv-chart)')]
     .filter(e => e.checkVisibility())
-    .map(e => [e.className, ...['x', 'y'].map(n => Math.round(e.getBoundingClientRect()[n]))].join())"""
+    .map(e => [e.className.match(/st-key-\\S+|rv-\\S+/)[0], e.getBoundingClientRect()])
+    .map(([name, box]) => [name, Math.round(box.x), Math.round(box.y)].join())"""
 
 
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
@@ -251,7 +252,9 @@ def test_link_gives_the_same_race_and_numbers_elsewhere(page: Page, chromium: Br
     assert read_board(other)["state"] == "ready"
     click(other, "play")
     wait_board(other, "b.dataset.state === 'finished'")
-    page.wait_for_timeout(500)
+    deadline = time.monotonic() + PATIENCE / 1000  # what is measured at rest comes a moment later, in each by itself
+    while read_numbers(other) != read_numbers(page) and time.monotonic() < deadline:
+        page.wait_for_timeout(200)
     assert read_numbers(other) == read_numbers(page) != []
     other.context.close()
 

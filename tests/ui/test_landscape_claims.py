@@ -28,7 +28,7 @@ def measure(depth: int, seed: int) -> tuple[list[Shape], list[float]]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_20_layers_are_alike_and_56_are_not(seed: int) -> None:
-    """20: one bowl each, and the edges within a factor of four. 56: the plain net's edge is more than ten times as high with
+    """20: one bowl each, and the edges within a factor of four. 56: the plain net's edge is over ten times as high with
     stored statistics, and not with the batch's; and more of its slice curves downwards.
 
     Measured: a factor of at most 2.3 at 20; of 68 to 7,400 at 56 (230 or more on another processor: this far out the last
