@@ -18,6 +18,7 @@ import { Status } from "./status.js";
 import { html, part, scalable, setText } from "./tools.js";
 
 const SETTLE_MS = 300;
+const FOLLOW_MS = 1200;
 const AGAIN_MS = 3000;
 const SELDOM_MS = 12000;
 
@@ -111,13 +112,15 @@ class Board {
    * and more seldom, as to ask breaks off what it draws.
    */
   compareState() {
+    const { state: told, revision: at } = this.status;
+    const settingsOnly = told === this.data?.state && at !== this.data?.revision; // mostly the page's own doing, being drawn
     this.comparing ??= setTimeout(() => {
       this.comparing = undefined;
       const { state, revision } = this.connection === "gone" ? { state: "gone" } : this.status;
       const followed = !state || (state === this.data.state && revision === this.data.revision);
       this.ask(followed ? null : `${state} ${revision}`);
       if (!followed) this.compareState();
-    }, SETTLE_MS);
+    }, settingsOnly ? FOLLOW_MS : SETTLE_MS);
   }
 
   ask(wanted) {

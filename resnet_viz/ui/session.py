@@ -101,20 +101,23 @@ def remember_race(page: str, race: Race) -> None:
 
 
 def seen_revision(page: str) -> int:
-    """The revision of its race that a page's widgets say."""
+    """The revision of its race that a page's widgets say. To be asked for when they have been drawn."""
+    st.session_state[f"undrawn.{page}"] = False
     return st.session_state[f"seen.{page}"][1]
 
 
 def write_from_race(page: str, race: Race, widget: str, write: Callable[[], None]) -> None:
     """Set a page's widgets from its race by `write`: on coming to the page (which has `widget`), or where somebody else has
 
-    changed the race. The revision is taken before the race is read: what changes meanwhile is noticed the next time.
+    changed the race. The revision is taken before the race is read: what changes meanwhile is noticed the next time. So is
+    what a run of the script set that was broken off before it had drawn the widgets: the browser still has what they said.
     """
     came, st.session_state["page"] = st.session_state.get("page") != page, page
     now = (race.id, race.revision)
-    if came or widget not in st.session_state or st.session_state.get(f"seen.{page}") != now:
+    undrawn = st.session_state.get(f"undrawn.{page}", False)
+    if came or undrawn or widget not in st.session_state or st.session_state.get(f"seen.{page}") != now:
         write()
-        st.session_state[f"seen.{page}"] = now
+        st.session_state[f"seen.{page}"], st.session_state[f"undrawn.{page}"] = now, True
 
 
 def open_session() -> Race:
