@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from distributed import Future, wait
+from distributed import Client, Future, wait
 
 from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster
@@ -218,7 +218,7 @@ class Race:
 
     async def gather_states(self, pairs: list[Future]) -> list[State]:
         client = self.cluster.client
-        return await client.gather([client.submit(tasks.take_state, pair, pure=False) for pair in pairs])
+        return await gather(client, [client.submit(tasks.take_state, pair, pure=False) for pair in pairs])
 
     def lanes_now(self) -> list[Lane]:
         """The lanes with the live changes made so far."""
@@ -337,7 +337,7 @@ class Race:
         return self.cluster.client.submit(tasks.edit, pair, operations, self.config.lane_at(lane, step), pure=False)
 
     async def _publish_slice(self, part: Slice) -> None:
-        frames: list[Frame] = await self.cluster.client.gather(part.frames)
+        frames: list[Frame] = await gather(self.cluster.client, part.frames)
         for i, (run, frame) in enumerate(zip(self.lanes, frames, strict=True)):
             if len(frame):
                 run.seconds_per_step = _smooth(run.seconds_per_step, frame.seconds / len(frame))
@@ -410,7 +410,7 @@ class Race:
             looks.append(client.submit(tasks.measure, self._edit(i, run.pair, self.step), lane, pure=False))
             same = lane == was and not self.config.edits_at(i, self.step)
             before.append(None if same else client.submit(tasks.measure, run.pair, was, pure=False))
-        frames = zip(await client.gather(looks), await client.gather(before), strict=True)
+        frames = zip(await gather(client, looks), await gather(client, before), strict=True)
         replaced = [run.series.look(*frame) for run, frame in zip(self.lanes, frames, strict=True)]
         self.epoch += any(replaced)
         self.publish()
@@ -433,6 +433,13 @@ class Race:
 
 def count_bytes(states: list[State]) -> int:
     return sum(state.weights.nbytes + state.moments.nbytes + state.buffers.nbytes for state in states)
+
+
+async def gather(client: Client, futures: list[Future]) -> list[Any]:
+    """Their results. Whoever is cancelled meanwhile leaves Dask's own waiting to its end, or it writes tracebacks of it."""
+    waiting = asyncio.ensure_future(client.gather(futures))
+    waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # told to nobody, if nobody is left
+    return await asyncio.shield(waiting)
 
 
 def _smooth(old: float, new: float) -> float:
