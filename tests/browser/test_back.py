@@ -50,7 +50,7 @@ def test_back_is_one_press_for_one_change(page: Page, server) -> None:
     wait_board(page, "b.dataset.step === '1' && b.dataset.state === 'paused'")
     page.locator(".st-key-skip-1 label").first.click()
     page.wait_for_url(re.compile("changes=1.1.skip.0"), timeout=PATIENCE)
-    page.wait_for_timeout(3000)  # where the machine is slow the board asks for a rerun, which a Back pressed now would lose to
+    page.wait_for_timeout(3000)  # a slow machine's board asks for a rerun, which a Back pressed now would lose to
     settle(page)
     assert press(page, "back") == places[1]
     expect(page.get_by_role("switch", name="Skip connections · lower net")).to_be_checked()
