@@ -83,6 +83,8 @@ def open_race(page: str, make_config: Callable[[], RaceConfig], fits: Callable[[
     known = kept or asked
     race = (hub.find(asked) if returned else None) or hub.find(known)
     if known and race is None:
+        st.session_state[f"lost.{page}"] = True  # told again, where a run of the script is broken off before it is drawn
+    if st.session_state.get(f"lost.{page}"):
         st.toast(_("That run is no longer on the server. This is the same race, at its start."),
                  icon=":material/restart_alt:")
     if race is None or not fits(race.config):
@@ -102,7 +104,7 @@ def remember_race(page: str, race: Race) -> None:
 
 def seen_revision(page: str) -> int:
     """The revision of its race that a page's widgets say. To be asked for when they have been drawn."""
-    st.session_state[f"undrawn.{page}"] = False
+    st.session_state[f"undrawn.{page}"] = st.session_state[f"lost.{page}"] = False
     return st.session_state[f"seen.{page}"][1]
 
 
@@ -241,9 +243,10 @@ def write_url(query: dict[str, str], race: Race | None = None) -> dict[str, str]
     opening = st.session_state.pop("going", False) or opening or _drop_ids(known) == _drop_ids(wanted)
     st.session_state["written"] = True
     with st.container(key="address"):
-        if known != wanted and opening:
+        if known != wanted and opening and st.session_state.get("replaced") != wanted:
             replace_address(wanted)
-        elif known != wanted:
+            st.session_state["replaced"] = wanted
+        elif known != wanted:  # what was replaced is no new entry: Streamlit's own page learns what the address says now
             st.query_params.from_dict(wanted)
     return shared
 
