@@ -16,18 +16,9 @@ from resnet_viz.lab.experiments.pictures import measure_picture, measure_picture
 from resnet_viz.lab.pictures import decode_picture
 from resnet_viz.lab.pretrained import load_pretrained, prepare
 from resnet_viz.records import ConfigError
+from tests.lab.test_pictures import draw, encode
 
 torch.set_num_threads(1)
-
-
-def encode(image: Image.Image, kind: str = "PNG") -> bytes:
-    out = io.BytesIO()
-    image.save(out, kind)
-    return out.getvalue()
-
-
-def draw(width: int = 300, height: int = 260) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
 
 
 @pytest.fixture(scope="module")
