@@ -21,6 +21,7 @@ const SETTLE_MS = 300;
 const FOLLOW_MS = 1200;
 const AGAIN_MS = 3000;
 const SELDOM_MS = 12000;
+const TURN_MS = 1500; // from Back or Forward until Streamlit says that it draws the page
 
 class Board {
   constructor(root) {
@@ -35,6 +36,8 @@ class Board {
     this.paper = matchMedia("print");
     this.turned = () => this.print(this.paper.matches);
     this.paper.addEventListener("change", this.turned);
+    this.wentBack = () => { this.quietFrom = performance.now() + TURN_MS; };
+    window.addEventListener("popstate", this.wentBack);
   }
 
   build() {
@@ -108,19 +111,29 @@ class Board {
   /**
    * The page's widgets were drawn for a state, and for a revision of the race's settings. Where the race has left them, by
    * itself or by another tab, ask for them to be drawn again; where the server no longer has it, for another race. Until it is
-   * so, as what is told may be lost: Streamlit may be drawing the page just now, or find its server later than the feed. More
-   * and more seldom, as to ask breaks off what it draws.
+   * so, as what is told may be lost: Streamlit may find its server later than the feed. More and more seldom, and not while
+   * it draws the page: to ask breaks that off, and sends the widgets as they were before.
    */
   compareState() {
     const { state: told, revision: at } = this.status;
     const settingsOnly = told === this.data?.state && at !== this.data?.revision; // mostly the page's own doing, being drawn
     this.comparing ??= setTimeout(() => {
       this.comparing = undefined;
+      if (this.isBeingDrawn()) {
+        this.compareState();
+        return;
+      }
       const { state, revision } = this.connection === "gone" ? { state: "gone" } : this.status;
       const followed = !state || (state === this.data.state && revision === this.data.revision);
       this.ask(followed ? null : `${state} ${revision}`);
       if (!followed) this.compareState();
     }, settingsOnly ? FOLLOW_MS : SETTLE_MS);
+  }
+
+  /** Whether Streamlit draws the page, or is about to: after Back it says so only when its server has answered. */
+  isBeingDrawn() {
+    const script = document.querySelector("[data-testid=stApp]")?.dataset.testScriptState ?? "notRunning";
+    return script !== "notRunning" || performance.now() < (this.quietFrom ?? 0);
   }
 
   ask(wanted) {
@@ -228,6 +241,7 @@ class Board {
     this.feed.dispose();
     this.sizes.disconnect();
     this.paper.removeEventListener("change", this.turned);
+    window.removeEventListener("popstate", this.wentBack);
     this.grid.end();
   }
 }

@@ -19,30 +19,40 @@ COMPARED = "tests/lab/test_dense.py", "test_hand_written_equals_autograd"  # whe
 
 
 def show_lesson(config: RaceConfig) -> None:
-    """Folded away until somebody asks."""
-    data = st.expander(_("The data"), icon=":material/grid_view:", on_change="rerun", key="show_data")
-    if data.open:
-        with data:
-            ask([ask_examples(config.dataset, EXAMPLES)], "examples",
-                lambda job: show_examples(config.dataset, *job.results))
-    with st.expander(_("What am I looking at?"), icon=":material/school:"):
-        st.markdown(_("A block is two layers. In the plain net its output is"))
-        st.latex(r"a^{[l+2]} = g\big(z^{[l+2]}\big), \qquad z^{[l+2]} = W^{[l+2]} a^{[l+1]} + b^{[l+2]}")
-        st.markdown(_("The residual net adds what came in, on a shortcut past both layers:"))
-        st.latex(r"a^{[l+2]} = g\big(z^{[l+2]} + a^{[l]}\big)")
-        st.markdown(_("If W[l+2] and b[l+2] are 0, ReLU leaves a[l+2] = a[l]: the block is the identity. That is easy to "
-                      "reach, so one more block need do no harm; and what it learns can help."))
-        st.markdown(_("**What to look for.** With PyTorch’s default initial weights, the gradient of the plain net shrinks "
-                      "about sixfold from block to block on its way to the input; in twenty layers ten-million-fold. Its "
-                      "first layers hear nothing, and it stays at chance. In the residual net the gradient reaches "
-                      "the first layers about as large as it left the last."))
-        st.markdown(_("**What not to conclude.** This is vanishing, and shortcuts are not its only cure: BatchNorm is one, "
-                      "AdamW helps, and so do He’s initial weights with a smaller learning rate, such as 0.01; at 0.05 "
-                      "they hardly do. Degradation is another failure: deep plain nets whose gradients do not vanish still "
-                      "reach a higher *training* error than shallow ones. Choose a convolutional net of depth 56 to see "
-                      "it; with BatchNorm its gradients begin by growing towards the input."))
-    with st.expander(_("The code of a block"), icon=":material/code:"):
-        show_code(any(lane.net.by_hand for lane in config.lanes))
+    """Folded away, and drawn when somebody asks: formulas and code bring a second's worth of scripts to each browser."""
+
+    def show_data() -> None:
+        ask([ask_examples(config.dataset, EXAMPLES)], "examples", lambda job: show_examples(config.dataset, *job.results))
+
+    parts = {
+        "data": (_("The data"), ":material/grid_view:", show_data),
+        "lesson": (_("What am I looking at?"), ":material/school:", show_words),
+        "code": (_("The code of a block"), ":material/code:",
+                 lambda: show_code(any(lane.net.by_hand for lane in config.lanes))),
+    }
+    for key, (label, icon, show) in parts.items():
+        folded = st.expander(label, icon=icon, on_change="rerun", key=f"show_{key}")
+        if folded.open:
+            with folded:
+                show()
+
+
+def show_words() -> None:
+    st.markdown(_("A block is two layers. In the plain net its output is"))
+    st.latex(r"a^{[l+2]} = g\big(z^{[l+2]}\big), \qquad z^{[l+2]} = W^{[l+2]} a^{[l+1]} + b^{[l+2]}")
+    st.markdown(_("The residual net adds what came in, on a shortcut past both layers:"))
+    st.latex(r"a^{[l+2]} = g\big(z^{[l+2]} + a^{[l]}\big)")
+    st.markdown(_("If W[l+2] and b[l+2] are 0, ReLU leaves a[l+2] = a[l]: the block is the identity. That is easy to "
+                  "reach, so one more block need do no harm; and what it learns can help."))
+    st.markdown(_("**What to look for.** With PyTorch’s default initial weights, the gradient of the plain net shrinks "
+                  "about sixfold from block to block on its way to the input; in twenty layers ten-million-fold. Its "
+                  "first layers hear nothing, and it stays at chance. In the residual net the gradient reaches "
+                  "the first layers about as large as it left the last."))
+    st.markdown(_("**What not to conclude.** This is vanishing, and shortcuts are not its only cure: BatchNorm is one, "
+                  "AdamW helps, and so do He’s initial weights with a smaller learning rate, such as 0.01; at 0.05 "
+                  "they hardly do. Degradation is another failure: deep plain nets whose gradients do not vanish still "
+                  "reach a higher *training* error than shallow ones. Choose a convolutional net of depth 56 to see "
+                  "it; with BatchNorm its gradients begin by growing towards the input."))
 
 
 def show_code(by_hand: bool) -> None:

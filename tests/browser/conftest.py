@@ -30,11 +30,23 @@ OVER = """() => Math.max(...[document.documentElement, document.querySelector('[
     .map(part => part ? part.scrollWidth - part.clientWidth : 0))"""
 
 
-@pytest.fixture(scope="session")
-def find_faults() -> Callable[[Page], dict]:
-    """What is wrong with a page as it stands: what axe finds, how far it runs over the side. Empty where all is well."""
+WIDTHS = 1440, 390  # a laptop, then a phone: Streamlit folds its sidebar away where a page becomes narrow
 
-    def look(page: Page) -> dict:
+
+@pytest.fixture(scope="session")
+def find_faults() -> Callable[..., dict]:
+    """What is wrong with a page as it stands: what axe finds, how far it runs over the side. Empty where all is well.
+
+    Where `widths` are given, at each of them, and by each.
+    """
+
+    def look(page: Page, widths: tuple[int, ...] = ()) -> dict:
+        found = {}
+        for width in widths:
+            page.set_viewport_size({"width": width, "height": 900})
+            found |= {(width, name): fault for name, fault in look(page).items()}
+        if widths:
+            return found
         page.mouse.move(0, 0)  # off the buttons, whose help would be read as a part of the page
         page.wait_for_function("() => !document.querySelector('[role=tooltip]')", timeout=10_000)
         page.wait_for_function(SETTLED, timeout=30_000)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import WIDTHS
+
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # ms; the machine may be busy
 NETS = "depth=8&init=xavier&lr=0.02&at=60"
@@ -62,11 +64,9 @@ def test_zeroed_the_block_is_the_identity_in_the_residual_net(page: Page, server
     assert not page.errors
 
 
-@pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
-def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
+def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str) -> None:
     open_page(page, server.url, f"&lang={language}&pixels={'0' * 24 + 'g' * 16 + '0' * 24}")
     expect(page.get_by_test_id("canvas")).to_be_visible(timeout=PATIENCE)
-    assert not find_faults(page)
+    assert not find_faults(page, WIDTHS)
     assert not page.errors

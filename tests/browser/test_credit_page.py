@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import WIDTHS
+
 pytestmark = pytest.mark.browser
 PATIENCE = 180_000  # ms; the machine may be busy
 NETS = "depth=8&init=xavier&lr=0.02&at=60"
@@ -72,12 +74,10 @@ def test_a_picture_is_brought(page: Page, server, find_faults) -> None:
     assert not page.errors
 
 
-@pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
-def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
+def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str) -> None:
     open_page(page, server.url, f"&lang={language}")
-    assert not find_faults(page)
+    assert not find_faults(page, WIDTHS)
     assert not page.errors
 
 

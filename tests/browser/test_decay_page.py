@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.boards import PATIENCE, wait_board
+from tests.browser.conftest import WIDTHS
 
 pytestmark = pytest.mark.browser
 
@@ -42,12 +43,10 @@ def test_decay_drives_the_residual_net_to_the_identity_and_the_plain_one_to_zero
     assert not page.errors
 
 
-@pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
-def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
+def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str) -> None:
     open_page(page, server.url, f"?lang={language}&lambdas=0%2C0.03")
     page.locator(".st-key-step button:visible").first.click()
     wait_board(page, "b.dataset.step === '1'")
-    assert not find_faults(page)
+    assert not find_faults(page, WIDTHS)
     assert not page.errors

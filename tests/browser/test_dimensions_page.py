@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.boards import PATIENCE, wait_board
+from tests.browser.conftest import WIDTHS
 
 pytestmark = pytest.mark.browser
 SMALL = "width=16%2C32&depth=8&steps=60"
@@ -61,18 +62,16 @@ def test_error_follows_its_numbers_and_the_link(page: Page, server) -> None:
     assert not page.errors
 
 
-@pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
-def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str, width: int) -> None:
+def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str) -> None:
     """With W_s on the page; all three diagrams are as wide as they can be read."""
-    page.set_viewport_size({"width": width, "height": 900})
     open_page(page, server.url, f"{SMALL}&lang={language}")
     click(page, "step")
     wait_board(page, "b.dataset.step === '1'")
     click(page, "look")
     expect(page.locator(".st-key-projection .js-plotly-plot")).to_be_visible(timeout=PATIENCE)
     wait_script(page)
-    assert not find_faults(page)
+    assert not find_faults(page, WIDTHS)
     diagrams = page.locator("[class*='st-key-way']:not([class*='csv']) .js-plotly-plot").all()
     assert len(diagrams) == 3 and all(diagram.bounding_box()["width"] > 300 for diagram in diagrams)
     assert not page.errors

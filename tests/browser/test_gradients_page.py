@@ -7,6 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import WIDTHS
+
 pytestmark = pytest.mark.browser
 PATIENCE = 90_000  # ms; the machine may be busy
 SMALL = "depth=8&at=30&slope_depth=8&line_depth=4"
@@ -35,10 +37,8 @@ def test_chosen_nets_are_drawn_and_in_the_address(page: Page, server) -> None:
     assert not page.errors
 
 
-@pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
-def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
+def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str) -> None:
     open_page(page, server.url, f"{SMALL}&lang={language}")
-    assert not find_faults(page)
+    assert not find_faults(page, WIDTHS)
     assert not page.errors

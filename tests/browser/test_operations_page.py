@@ -7,6 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import WIDTHS
+
 pytestmark = pytest.mark.browser
 PATIENCE = 60_000  # ms; the machine may be busy
 
@@ -64,14 +66,12 @@ def test_the_races_nets_can_be_operated_on(page: Page, server) -> None:
     assert not page.errors
 
 
-@pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
-def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
+def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str) -> None:
     open_page(page, server.url, f"?lang={language}&ops=lesion%3A1")
     click(page, "each")
     expect(page.locator(".st-key-each-block .js-plotly-plot")).to_be_visible(timeout=PATIENCE)
-    assert not find_faults(page)
+    assert not find_faults(page, WIDTHS)
     assert not page.errors
 
 

@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import WIDTHS
+
 pytestmark = pytest.mark.browser
 PATIENCE = 90_000  # ms; the machine may be busy
 SMALL = "depth=8&at=30"  # three blocks, eight paths
@@ -81,10 +83,8 @@ def test_paths_by_keyboard_where_nothing_may_move(chromium: Browser, server) -> 
     context.close()
 
 
-@pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
-def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
+def test_page_is_accessible_and_fits(page: Page, server, find_faults, language: str) -> None:
     open_page(page, server.url, f"{SMALL}&lang={language}&path=5")
-    assert not find_faults(page)
+    assert not find_faults(page, WIDTHS)
     assert not page.errors

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import WIDTHS
+
 pytestmark = pytest.mark.browser
 PATIENCE = 90_000  # ms; the machine may be busy
 SMALL = "vary=depth%2Cshortcut&depth=4%2C8&shortcut=none%2Cidentity&seeds=2&steps=20&width=16"
@@ -80,14 +82,12 @@ def test_stored_runs_are_compared_and_raced_again(page: Page, server) -> None:
     assert not page.errors
 
 
-@pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
-def test_pages_are_accessible_and_fit(page: Page, server, find_faults, language: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
+def test_pages_are_accessible_and_fit(page: Page, server, find_faults, language: str) -> None:
     run_sweep(page, server.url, f"{SMALL}&lang={language}")
     expect(page.locator(".st-key-sweep-test_loss-0 .js-plotly-plot")).to_be_visible(timeout=PATIENCE)
-    assert not find_faults(page)
+    assert not find_faults(page, WIDTHS)
     page.goto(f"{server.url}/runs?lang={language}")
     expect(page.locator("[class*='st-key-runs-table']").first).to_be_visible(timeout=PATIENCE)
-    assert not find_faults(page)
+    assert not find_faults(page, WIDTHS)
     assert not page.errors
