@@ -3,7 +3,7 @@ PYTHON ?= python3
 PORT ?= 8501
 BIN = .venv/bin
 
-.PHONY: run test check bench texts clean
+.PHONY: run test check bench player texts clean
 
 run: .venv/app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -16,6 +16,11 @@ check: .venv/tests
 
 bench: .venv/tests .venv/browser
 	$(BIN)/python -m bench
+
+# The default race as one page that plays without a server.
+player: .venv/app
+	echo '{"lanes": [{"net": {"skip": false}}, {}]}' | $(BIN)/python -m resnet_viz export --what player \
+		--config /dev/stdin --output resnet-viz-player.html
 
 # Bring the translations' template up to date: every marked text, for a translator to compare with the .po files.
 texts: .venv/tests

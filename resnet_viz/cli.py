@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from resnet_viz.cli_effects import check_files, check_own, check_settings, check_shape, check_weights
-from resnet_viz.cli_export import run_export
+from resnet_viz.cli_export import run_export, run_recording
 from resnet_viz.cli_options import (
     EVENTS,
     SHAPE_OPTIONS,
@@ -79,8 +79,9 @@ def obtain_result(options: argparse.Namespace) -> dict[str, Any]:
     check_files(options)
     if is_brought(options):
         return measure_brought(options)
-    if options.command in ("export", "sweep"):
-        return (run_export if options.command == "export" else run_sweep)(options)
+    whole = {"export": run_export, "recording": run_recording, "sweep": run_sweep}  # these read what they are to do
+    if options.command in whole:
+        return whole[options.command](options)
     runs = {"train": run_train, "operate": run_operate, "info": run_info, "architecture": run_architecture}
     return runs.get(options.command, run_why)(options, read_options(options))
 

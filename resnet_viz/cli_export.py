@@ -1,4 +1,4 @@
-"""The command `export`: one file of a run to take home, as the app gives it: script, report, frames, weights or config."""
+"""The commands `export`: one file of a run to take home, as the app gives it; and `recording`: every row of every net."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from typing import Any
 from resnet_viz.cli_effects import check_settings
 from resnet_viz.cli_options import SETTINGS, parse_options, read_json, read_options, write_file
 from resnet_viz.export.frames import join_frames, make_table, write_csv, write_parquet
+from resnet_viz.export.player import make_player
+from resnet_viz.export.recording import make_recording, write_recording
 from resnet_viz.export.report import LaneReport, make_report
 from resnet_viz.export.script import make_script
 from resnet_viz.records import N_, ConfigError, Frame, RaceConfig, State, parse_field
 from resnet_viz.sweeps import RACE_SETTINGS, make_run
 from resnet_viz.text import _
 
-WHAT = ("script", "report", "frames", "weights", "config")
+WHAT = ("script", "report", "player", "frames", "weights", "config")
 WRITERS = {".csv": write_csv, ".parquet": write_parquet}
 
 
@@ -34,6 +36,17 @@ def run_export(options: argparse.Namespace) -> dict[str, Any]:
     content = make_content(options.what, race, lane, path)
     write_file("output", options.output, content.encode() if isinstance(content, str) else content, "wb")
     return {"what": options.what, "output": str(path), "bytes": path.stat().st_size}
+
+
+def run_recording(options: argparse.Namespace) -> dict[str, Any]:
+    """Write the recording of a race: see `export.recording`."""
+    race = read_race(options)
+    if len(race.lanes) == 1:
+        check_settings(options, [race])
+    write_file("output", options.output or "")
+    content = write_recording(record(race))
+    write_file("output", options.output, content, "wb")
+    return {"what": "recording", "output": options.output, "bytes": len(content)}
 
 
 def read_race(options: argparse.Namespace) -> RaceConfig:
@@ -76,6 +89,8 @@ def make_content(what: str, race: RaceConfig, lane: int | None, path: Path) -> s
         _frame, state = follow(take_lane(race, lane or 0))
         return save_weights(state)
     race = race if lane is None else take_lane(race, lane)
+    if what == "player":
+        return make_player(record(race), lambda: [name_lane(race, i) for i in range(len(race.lanes))])
     names = [name_lane(race, i) for i in range(len(race.lanes))]
     runs = [follow(take_lane(race, i)) for i in range(len(race.lanes))]
     if what == "frames":
@@ -84,6 +99,17 @@ def make_content(what: str, race: RaceConfig, lane: int | None, path: Path) -> s
 
     lanes = [LaneReport(name, frame, finish(state)) for name, (frame, state) in zip(names, runs, strict=True)]
     return make_report(race, lanes, race.steps)
+
+
+def record(race: RaceConfig) -> dict[str, Any]:
+    """Train every lane to its end, and record it: each row, and one where it ended."""
+    from resnet_viz.lab.experiments.training import measure
+
+    runs = []
+    for lane in range(len(race.lanes)):
+        frame, state = follow(take_lane(race, lane))
+        runs.append(frame if frame.diverged else join_frames([frame, measure(state)]))
+    return make_recording(race, runs)
 
 
 def take_lane(race: RaceConfig, lane: int) -> RaceConfig:

@@ -68,11 +68,11 @@ def make_parser() -> argparse.ArgumentParser:
     operate = commands.add_parser("operate", help=_("train one net, operate on a block, and print what it did"),
                                   allow_abbrev=False)
     info = commands.add_parser("info", help=_("count a net’s parameters and multiply-adds"), allow_abbrev=False)
-    why, sweep, export = add_why(commands), add_sweep(commands), add_export(commands)
+    why, sweep, export, recording = add_why(commands), add_sweep(commands), add_export(commands), add_recording(commands)
     credit, paths, gradients, landscape = why
     trained = (credit, paths, landscape)
     for name in ("dataset", *NET_SETTINGS, *TRAIN_SETTINGS, "steps", "seed"):
-        for command in (train, operate, sweep, export, *trained):
+        for command in (train, operate, sweep, export, recording, *trained):
             add_setting(command, name)
         if name in NET_SETTINGS or name == "dataset":
             add_setting(gradients, name)
@@ -86,9 +86,9 @@ def make_parser() -> argparse.ArgumentParser:
     for command in (operate, *trained):
         command.add_argument("--weights", metavar="FILE", help=_("read the weights instead of training"))
     add_operation(operate)
-    for command in (train, operate, info, export, *why):
+    for command in (train, operate, info, export, recording, *why):
         command.add_argument("--config", metavar="FILE.json", help=_("settings from a file; options override it"))
-    for command in (train, operate, info, sweep, export, *why, add_architecture(commands)):
+    for command in (train, operate, info, sweep, export, recording, *why, add_architecture(commands)):
         command.add_argument("--json", action="store_true", help=_("print one JSON object"))
     return parser
 
@@ -103,9 +103,16 @@ def add_setting(command: argparse.ArgumentParser, name: str) -> None:
 
 def add_export(commands: Any) -> argparse.ArgumentParser:
     command = commands.add_parser("export", help=_("one file of a run to take home"), allow_abbrev=False)
-    command.add_argument("--what", metavar="WHAT", help="script, report, frames, weights, config")
+    command.add_argument("--what", metavar="WHAT", help="script, report, player, frames, weights, config")
     command.add_argument("--lane", metavar="K", help=_("the net of a file of several, counted from 0"))
     command.add_argument("--output", metavar="FILE", help=_("the file to write; of frames .csv or .parquet"))
+    return command
+
+
+def add_recording(commands: Any) -> argparse.ArgumentParser:
+    command = commands.add_parser("recording", allow_abbrev=False,
+                                  help=_("a whole race, every step of every net, to the bit"))
+    command.add_argument("--output", metavar="FILE.json.gz", help=_("the file to write"))
     return command
 
 

@@ -9,7 +9,7 @@
 
 import { readTheme, SYMBOLS } from "./colour.js";
 import { Details, Tooltip } from "./facts.js";
-import { besidePage, Feed } from "./feed.js";
+import { Feed } from "./feed.js";
 import { Grid, loadPlotly } from "./grid.js";
 import { buildKey, buildLegend } from "./legend.js";
 import { Rows } from "./rows.js";
@@ -23,13 +23,14 @@ const AGAIN_MS = 3000;
 const SELDOM_MS = 12000;
 const TURN_MS = 1500; // from Back or Forward until Streamlit says that it draws the page
 
-class Board {
-  constructor(root) {
+export class Board {
+  /** `makeSource` gives what tells this board of a race: a feed, or a film. */
+  constructor(root, makeSource) {
     Object.assign(this, { root, race: null, lanes: [], looks: [], selected: null, pointed: null, connection: "" });
     this.status = { state: "", step: 0 }; // until the feed tells: a race that is paused is not called ready
     Object.assign(root.dataset, { mounts: 0, frames: 0, step: 0, state: "", seq: "", connection: "" });
     this.build();
-    this.feed = new Feed((message) => this.receive(message), (connection) => this.connectionChanged(connection));
+    this.source = makeSource(this);
     this.sizes = new ResizeObserver(() => this.resized());
     this.sizes.observe(root);
     root.addEventListener("keydown", (event) => event.key === "Escape" && this.escape());
@@ -64,8 +65,8 @@ class Board {
     this.grid.choose(data.charts);
     if (spoken !== this.spokenIn) this.relabel();
     this.spokenIn = spoken;
-    this.feed.follow(data.feed);
-    loadPlotly(besidePage(data.plotly)).then(() => this.refresh(), () => {}); // without it there are the chains; the next call asks again
+    this.source.follow(data.feed);
+    loadPlotly(data.plotly).then(() => this.refresh(), () => {}); // without it there are the chains; the next call asks again
     this.refresh();
   }
 
@@ -238,7 +239,7 @@ class Board {
     this.gone = true;
     clearTimeout(this.comparing);
     cancelAnimationFrame(this.frame);
-    this.feed.dispose();
+    this.source.dispose();
     this.sizes.disconnect();
     this.paper.removeEventListener("change", this.turned);
     window.removeEventListener("popstate", this.wentBack);
@@ -247,6 +248,7 @@ class Board {
 }
 
 const boards = new WeakMap();
+const listen = (board) => new Feed((message) => board.receive(message), (connection) => board.connectionChanged(connection));
 
 /** One board per parent element. Returns what ends it. */
 export default function showBoard({ parentElement, data, setTriggerValue }) {
@@ -254,7 +256,7 @@ export default function showBoard({ parentElement, data, setTriggerValue }) {
   let kept = boards.get(parentElement);
   if (!kept || kept.board.root !== root || kept.board.gone) {
     kept?.board.dispose();
-    kept = { board: new Board(root), calls: 0 };
+    kept = { board: new Board(root, listen), calls: 0 };
     boards.set(parentElement, kept);
   }
   kept.calls += 1;

@@ -32,7 +32,7 @@ function stepTraces(board, name, scale, options) {
 /** Steps grow in the strides 1, 2, 5: the curve uses the room, and the axis seldom moves. */
 function stepRange(board) {
   const steps = board.lanes.flatMap(({ points, probes }) => [last(points.step), last(probes.step)]);
-  const newest = Math.max(50, ...steps.filter(isNumber));
+  const newest = Math.max(50, board.race?.recorded ?? 0, ...steps.filter(isNumber));
   const unit = 10 ** Math.floor(Math.log10(newest));
   const end = [1, 2, 5, 10].map((stride) => stride * unit).find((value) => value >= newest);
   return [0, Math.min(end, Math.max(board.race?.limit ?? end, newest))];

@@ -1,6 +1,7 @@
 /* The charts side by side: which there are, and how much of a frame they may take. */
 
 import { Chart } from "./chart.js";
+import { besidePage } from "./feed.js";
 import { CHARTS } from "./figures.js";
 import { html } from "./tools.js";
 
@@ -11,7 +12,7 @@ let plotlyLoading = null;
 export function loadPlotly(address) {
   if (window.Plotly) return Promise.resolve(window.Plotly);
   plotlyLoading ??= new Promise((resolve, reject) => {
-    const script = html("script", { src: address });
+    const script = html("script", { src: besidePage(address) });
     script.onload = () => resolve(window.Plotly);
     script.onerror = () => {
       plotlyLoading = null;

@@ -3,7 +3,7 @@
 import { Chain } from "./chain.js";
 import { laneTable, swatch } from "./legend.js";
 import { scoresOf } from "./series.js";
-import { fill, fixed, html, part, percent, scientific, setText } from "./tools.js";
+import { fill, fixed, html, isNumber, part, percent, scientific, setText } from "./tools.js";
 
 const SCORES = {
   training_accuracy: percent, held_out_accuracy: percent, weight_norm: scientific, ratio: scientific,
@@ -71,6 +71,8 @@ export class Rows {
       setText(nodes.now, percent(now[name]));
       setText(nodes.before, before ? fill(text.before, { value: percent(before[name]) }) : "");
     }
+    const old = isNumber(lane.probed) && lane.probed !== lane.step && board.status.state !== "running"; // in a recording
+    if (old) setText(numbers.held_out_accuracy.before, fill(text.measured_at, { step: board.count(lane.probed) }));
   }
 
   drawScores(lane, i) {

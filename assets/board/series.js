@@ -2,14 +2,14 @@
 
 import { isNumber, last } from "./tools.js";
 
-const KEPT = 2000; // points held per series
+export const KEPT = 2000; // points held per series
 const DRAWN = 400; // points drawn per series
 const POINTS = ["step", "loss", "accuracy"];
 const PROBES = [...POINTS, "weight_norm", "ratio", "cosine"];
 
 const emptySeries = (names) => Object.fromEntries(names.map((name) => [name, []]));
 
-function averageBins(values, size) {
+export function averageBins(values, size) {
   const out = [];
   for (let start = 0; start < values.length; start += size) {
     const bin = values.slice(start, start + size).filter(isNumber);

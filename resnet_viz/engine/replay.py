@@ -19,9 +19,13 @@ FIRST_SLICE = 5  # steps, while nothing is known of the pace
 
 @dataclass(frozen=True, eq=False)
 class LaneReplay:
-    """One lane's frames, one after the other; at the end loss and accuracy on either part, and the weights as a file."""
+    """One lane's frames, one after the other; at the end loss and accuracy on either part, and the weights as a file.
+
+    `look` is what was measured where training ended, on the batch that would come next; None where it had to stop.
+    """
 
     frames: list[Frame]
+    look: Frame | None
     ends: dict[str, float]
     weights: bytes
 
@@ -54,8 +58,10 @@ class Replay(Job):
             if frames[-1].diverged:
                 break
             size = min(MAX_SLICE, max(1, round(SLICE_SECONDS * len(frames[-1]) / max(frames[-1].seconds, 1e-6))))
+        look = None
         if not frames[-1].diverged:
             pair = self.race._advance(lane, pair, step, 0)  # what was changed and edited after the last step
+            look = await submit(tasks.measure, pair, config.lane_at(lane, step), pure=False)
         ends = submit(tasks.experiment, "experiments.training.finish", pair, pure=False)
         weights = submit(tasks.experiment, "experiments.files.save_weights", pair, pure=False)
-        self.results[lane] = LaneReplay(frames, await ends, await weights)
+        self.results[lane] = LaneReplay(frames, look, await ends, await weights)

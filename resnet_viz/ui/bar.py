@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
@@ -15,8 +15,8 @@ from resnet_viz.ui.exporting import show_export_race
 from resnet_viz.ui.session import act
 
 
-def show_bar(race: Race, shared: dict[str, str], names: Sequence[str]) -> None:
-    """One obvious button, and the rest. `shared` are the parameters of a link to the same race, `names` its lanes'."""
+def show_bar(race: Race, shared: dict[str, str], name: Callable[[], Sequence[str]]) -> None:
+    """One obvious button, and the rest. `shared` are the parameters of a link to the same race; `name` names its lanes."""
     running = race.state == "running"
     over = race.state == "diverged" or (race.state == "finished" and race.step >= race.config.steps)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -32,7 +32,7 @@ def show_bar(race: Race, shared: dict[str, str], names: Sequence[str]) -> None:
                   help=_("Other initial weights, and another order of the batches"))
         show_rewind(race)
         show_share(shared, race)
-        show_export_race(race, names)
+        show_export_race(race, name)
 
 
 def explain_play(race: Race, over: bool) -> str:

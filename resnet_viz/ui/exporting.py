@@ -18,6 +18,8 @@ from resnet_viz.engine.jobs import Job
 from resnet_viz.engine.race import Race
 from resnet_viz.engine.replay import LaneReplay
 from resnet_viz.export.frames import join_frames, make_table, write_csv, write_parquet
+from resnet_viz.export.player import make_player
+from resnet_viz.export.recording import make_recording
 from resnet_viz.export.report import LaneReport, make_report
 from resnet_viz.export.script import make_script
 from resnet_viz.records import WEIGHT_OPERATIONS, Operation, RaceConfig, State
@@ -32,17 +34,22 @@ PARQUET = "application/vnd.apache.parquet"
 
 @dataclass(frozen=True, eq=False)
 class Taken:
-    """What is taken home: the lanes of `config` by their `names`, after `steps` steps, and `operations` on each of them.
+    """What is taken home: the lanes of `config`, after `steps` steps, and `operations` on each of them.
 
-    `states` brings the lanes' states, of which the weights are saved; None where the run is known by its config alone.
+    `name` gives the lanes' names, in the language of the moment: a player speaks two. `states` brings the lanes' states,
+    of which the weights are saved; None where the run is known by its config alone.
     """
 
     config: RaceConfig
-    names: Sequence[str]
+    name: Callable[[], Sequence[str]]
     steps: int
     states: Callable[[], Sequence[State]] | None = None
     operations: Sequence[Sequence[Operation]] = ()
     recompute: bool = False
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self.name()
 
     def operations_of(self, lane: int) -> tuple[Operation, ...]:
         return tuple(self.operations[lane]) if self.operations else ()
@@ -133,6 +140,8 @@ def show_replayed(taken: Taken, lane: int, job: Job, key: str) -> None:
     with st.container(horizontal=True, gap="small"):
         show_file(_("Report (HTML)"), lambda: write_report(taken, job.results), "report.html", "text/html", f"{key}.report",
                   _("Figures, numbers, settings and scripts on one page that opens without a network."))
+        show_file(_("Player (HTML)"), lambda: write_player(taken, job.results), "player.html", "text/html", f"{key}.player",
+                  _("The whole run as a film, on one page that plays and scrubs without a server or a network."))
         for name, write, mime in (("csv", write_csv, "text/csv"), ("parquet", write_parquet, PARQUET)):
             label = _("Frames ({format})").format(format={"csv": "CSV", "parquet": "Parquet"}[name])
             show_file(label, lambda write=write: write(make_frames(taken, job.results)), f"frames.{name}", mime,
@@ -162,6 +171,12 @@ def make_frames(taken: Taken, replays: Sequence[LaneReplay]) -> Any:
     return make_table([join_frames(replay.frames) for replay in replays], taken.names)
 
 
+def write_player(taken: Taken, replays: Sequence[LaneReplay]) -> str:
+    runs = [join_frames([*replay.frames, *([] if replay.look is None else [replay.look])]) for replay in replays]
+    config = replace(taken.config.until(taken.steps), steps=taken.steps)
+    return make_player(make_recording(config, runs), taken.name, lambda: label_fields() | label_options())
+
+
 def write_report(taken: Taken, replays: Sequence[LaneReplay]) -> str:
     lanes = []
     for i, (name, replay) in enumerate(zip(taken.names, replays, strict=True)):
@@ -177,25 +192,25 @@ def write_report(taken: Taken, replays: Sequence[LaneReplay]) -> str:
 # ---------------------------------------------------------------------------------------------------- where it comes from
 
 
-def take_race(race: Race, names: Sequence[str]) -> Taken:
+def take_race(race: Race, name: Callable[[], Sequence[str]]) -> Taken:
     """A live race as it stands."""
     step = race.step
-    return Taken(race.config, names, step, lambda: hub.call(race.take_states(step)))
+    return Taken(race.config, name, step, lambda: hub.call(race.take_states(step)))
 
 
-def show_export_race(race: Race, names: Sequence[str], key: str = "export") -> None:
+def show_export_race(race: Race, name: Callable[[], Sequence[str]], key: str = "export") -> None:
     """What can be taken home of a live race, at the step where it stands when a file is asked for."""
-    show_export(lambda: take_race(race, names), key)
+    show_export(lambda: take_race(race, name), key)
 
 
 def take_subject(subject: Subject, operations: Sequence[Sequence[Operation]] = (), recompute: bool = False) -> Taken:
     """The nets that a page looks at, at their step, under what has been done to them."""
-    return Taken(subject.config, subject.names, subject.step, lambda: subject.states, operations, recompute)
+    return Taken(subject.config, subject.name, subject.step, lambda: subject.states, operations, recompute)
 
 
 def take_run(config: RaceConfig, name: str = "") -> Taken:
     """One run of a sweep: a race of one lane, known by its config."""
-    return Taken(config, [name or _("This net")], config.steps)
+    return Taken(config, lambda: [name or _("This net")], config.steps)
 
 
 def show_export_run(config: RaceConfig, name: str = "", key: str = "export.run") -> None:

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket
 
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.race import Race
-from resnet_viz.records import NetConfig, count_multiply_adds, count_parameters, plan_blocks
+from resnet_viz.export.board import describe_net
 from resnet_viz.ui.origin import is_own_page
 from resnet_viz.ui.seldom import Seldom
 
@@ -139,16 +139,4 @@ def describe_race(race: Race) -> dict[str, Any]:
     """What does not change while a race runs: the nets as the board draws them."""
     data = race.config.data
     return {"id": race.id, "limit": race.config.steps, "chance": 1 / data.classes, "classes": data.classes,
-            "lanes": [describe_net(lane.net, race) for lane in race.lanes_now()]}
-
-
-def describe_net(net: NetConfig, race: Race) -> dict[str, Any]:
-    data = race.config.data
-    plans = plan_blocks(net)
-    layers = ["stem", *(f"block{k}.{i}" for k in range(1, net.blocks + 1) for i in (1, 2))]
-    return {
-        "depth": net.depth, "family": net.family, "norm": net.norm, "skip": net.residual, "layers": layers,
-        "parameters": count_parameters(net, data), "multiply_adds": count_multiply_adds(net, data),
-        "blocks": [{"shortcut": plan.shortcut, "stage": plan.stage, "in": str(plan.inputs), "out": str(plan.outputs)}
-                   for plan in plans],
-    }
+            "lanes": [describe_net(lane.net, data) for lane in race.lanes_now()]}

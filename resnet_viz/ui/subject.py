@@ -56,12 +56,19 @@ def label_presets() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Subject:
-    """The lanes of `race` as they stood at `step`, with their `names`; `states` are what a worker needs of them."""
+    """The lanes of `race` as they stood at `step`; `states` are what a worker needs of them."""
 
     race: Race
     step: int
     states: list[State]
-    names: list[str]
+
+    def name(self) -> list[str]:
+        """What the lanes are called, in the language of the moment."""
+        return name_lanes(read_race(self.race.config), [state.lane.net.residual for state in self.states])
+
+    @property
+    def names(self) -> list[str]:
+        return self.name()
 
     @property
     def config(self) -> RaceConfig:
@@ -132,12 +139,11 @@ def show_subject(first: str = "twins", recomputes: bool = False) -> Subject:
         show_standing(race.id, stand)
         st.stop()
     states = stand.results
-    names = name_lanes(read_race(race.config), [state.lane.net.residual for state in states])
     if not recomputes and BATCH_KEPT**step > BEGINNING and any(state.lane.net.norm == "batch" for state in states):
         st.info(_("After {step} steps BatchNorm’s stored statistics are still {percent} % what they began as, mean 0 and "
                   "variance 1: evaluated with them, these nets are not normalised. Take a later step.").format(
             step=step, percent=round(100 * BATCH_KEPT**step)), icon=":material/info:")
-    return Subject(race, step, states, names)
+    return Subject(race, step, states)
 
 
 def open_subject(first: str = "twins") -> Race:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from resnet_viz.records import RaceConfig
+from tests.browser.conftest import WIDTHS
 
 pytestmark = pytest.mark.browser
 PATIENCE = 120_000  # ms; the machine may be busy
 FILES = {"script": "net0.py", "weights": "net0.safetensors", "config": "race.json", "report": "report.html",
-         "csv": "frames.csv", "parquet": "frames.parquet"}
+         "player": "player.html", "csv": "frames.csv", "parquet": "frames.parquet"}
 WORDS = {"en": ("Take it home", "Prepare report and frames"), "zh_CN": ("导出", "准备报告和逐帧数据")}
 
 
@@ -53,6 +55,7 @@ def test_every_file_is_downloaded_and_the_report_opens(chromium: Browser, server
     assert (tmp_path / "frames.parquet").read_bytes()[:4] == b"PAR1"
     assert json.loads((tmp_path / "net0.safetensors").read_bytes()[8:].split(b"}}")[0] + b"}}")["head.layer.weight"]
     open_report(chromium, tmp_path / "report.html", find_faults, width, scheme)
+    open_player(chromium, tmp_path / "player.html", find_faults, language, scheme)
 
 
 def open_report(chromium: Browser, path: Path, find_faults, width: int, scheme: str) -> None:
@@ -66,4 +69,39 @@ def open_report(chromium: Browser, path: Path, find_faults, width: int, scheme: 
     for summary in page.locator("summary").all():
         summary.click()
     assert not find_faults(page) and not wrong
+    context.close()
+
+
+def open_player(chromium: Browser, path: Path, find_faults, language: str, scheme: str) -> None:
+    """By keyboard, by mouse, and by itself to the end; at all widths, from a file, without a network."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme, offline=True,
+                                   locale=language.replace("_", "-"))
+    page, wrong = context.new_page(), []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: wrong.append(request.url) if request.url.startswith("http") else None)
+    page.goto(path.as_uri())
+    board, scrubber = page.get_by_test_id("board"), page.get_by_role("slider")
+    expect(board).to_have_attribute("data-state", "ready", timeout=PATIENCE)
+    expect(page.locator("html")).to_have_attribute("lang", language.replace("_", "-"))
+    for key, step in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", 40), ("Home", 0)):
+        page.keyboard.press(key)
+        expect(board).to_have_attribute("data-step", str(step))
+    scrubber.fill("17")
+    expect(board).to_have_attribute("data-step", "17")
+    held_out = page.get_by_test_id("lane-1").locator(".rv-small i")
+    expect(held_out).to_contain_text("10")  # where it was measured last
+    points = "document.querySelector('[data-testid=chart-loss] .js-plotly-plot').data[0].x.length"
+    page.wait_for_function(f"() => 18 === {points}", timeout=PATIENCE)
+    assert not find_faults(page, WIDTHS)
+    page.get_by_role("combobox").select_option("30")
+    page.keyboard.press("<")
+    expect(page.get_by_role("combobox")).to_have_value("10")
+    board.get_by_role("button", name=re.compile("^(Play|开始)$")).click()
+    expect(board).to_have_attribute("data-state", "finished", timeout=PATIENCE)
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_test_id("lane-1").get_by_role("heading")).to_have_text("Residual net")
+    ground = "() => getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(ground)
+    page.get_by_role("button", name="Light or dark").click()
+    assert page.evaluate(ground) != before and not wrong
     context.close()

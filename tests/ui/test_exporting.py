@@ -114,7 +114,7 @@ def test_files_of_a_live_race(engine: Hub) -> None:
     race_done = lambda: race.state == "finished"
     engine.loop.call_soon_threadsafe(race.play)
     wait_for(race_done)
-    taken = exporting.take_race(race, ["plain", "residual"])
+    taken = exporting.take_race(race, lambda: ["plain", "residual"])
     assert RaceConfig.from_json(taken.config.to_json()) == CONFIG
     assert "STEPS, BATCH = 0, 25, 128" in exporting.write_script(taken, 0)
     weights = safetensors.numpy.load(exporting.save_weights(taken, 0))
@@ -132,7 +132,7 @@ def test_operated_nets_can_be_taken_home(engine: Hub) -> None:
     wait_for(lambda: race.state == "finished")
     states = engine.call(race.take_states(12))
     operations = [(Operation("zero-wb", 1), Operation("lesion", 0))]
-    taken = Taken(config, ["net"], 12, lambda: states, operations)
+    taken = Taken(config, lambda: ["net"], 12, lambda: states, operations)
     weights = safetensors.numpy.load(exporting.save_weights(taken, 0))
     assert not weights["blocks.1.layer2.weight"].any() and weights["blocks.0.layer2.weight"].any()
     assert "blocks[k].lesion = True" in exporting.write_script(taken, 0)
@@ -166,5 +166,5 @@ def test_a_diverging_run_is_told(engine: Hub) -> None:
     job = replay(engine, config, 20)
     run = join_frames(job.results[0].frames)
     assert run.diverged and len(run) < 20
-    report = exporting.write_report(Taken(config, ["net"], 20), job.results)
+    report = exporting.write_report(Taken(config, lambda: ["net"], 20), job.results)
     assert f"diverged at step {len(run)}: {OVERFLOWS[run.overflow]}. Its numbers" in report

@@ -53,7 +53,7 @@ def show_page() -> None:
                        race)
     names = name_lanes(race.config)
     with bar:
-        show_bar(race, shared, names)
+        show_bar(race, shared, lambda: name_lanes(race.config))
     looks = [Look(name, i % len(lambdas), not lane.net.residual)
              for i, (name, lane) in enumerate(zip(names, race.config.lanes, strict=True))]
     show_board("decay.board", race, seen_revision(PAGE), looks, CHARTS, chains=False)

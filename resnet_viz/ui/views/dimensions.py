@@ -278,7 +278,7 @@ def show_race(race: Race, shared: dict[str, str]) -> None:
     st.header(_("The ways in a race"), anchor=False)
     st.markdown(_("The same stem, layers and head to begin with, and the same batches; the nets differ in their shortcuts "
                   "only. A gap that another seed turns round is noise: press New seed and compare."))
-    show_bar(race, shared, [name_way(lane.net.shortcut, lane.net.family) for lane in race.config.lanes])
+    show_bar(race, shared, lambda: [name_way(lane.net.shortcut, lane.net.family) for lane in race.config.lanes])
     looks = [Look(name_way(lane.net.shortcut, lane.net.family), COLOURS[lane.net.shortcut]) for lane in race.config.lanes]
     show_board("dimensions.board", race, seen_revision(PAGE), looks)
 

@@ -32,11 +32,14 @@ def show_page() -> None:
     subtitle.markdown(join(told, _("Press Play and watch which one learns.")), width="content")
     settings = read_race(race.config)
     shared = write_url(write_query(settings), race)
-    names = name_lanes(settings, [lane.net.residual for lane in race.lanes_now()])
+
+    def name() -> list[str]:
+        return name_lanes(settings, [lane.net.residual for lane in race.lanes_now()])
+
     with bar:
-        show_bar(race, shared, names)
+        show_bar(race, shared, name)
         show_toggles(race)
-    show_board("board", race, seen_revision(PAGE), [Look(name, i) for i, name in enumerate(names)])
+    show_board("board", race, seen_revision(PAGE), [Look(name, i) for i, name in enumerate(name())])
     show_words("lane", "stem", "held-out", "W_s", "r", "cosine", "bit")
     lesson.show_lesson(race.config)
 
