@@ -9,7 +9,8 @@ run: .venv/app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
 test: .venv/tests .venv/browser .venv/database .venv/proxies check
-	$(BIN)/python -m pytest
+	failed=0; $(BIN)/python -m pytest -m "not processes" -n logical --dist worksteal || failed=1; \
+		$(BIN)/python -m pytest -m processes || failed=1; exit $$failed
 
 check: .venv/tests
 	$(BIN)/ruff check .

@@ -30,6 +30,16 @@ ROOT = Path(__file__).parents[1]
 MAIN = sys.modules["__main__"]
 
 
+STARTING = {"engine", "server", "launch", "postgres", "chromium"}  # fixtures that start processes
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts servers, workers or a browser has the machine to itself; the rest runs on all cores at once."""
+    for item in items:
+        if STARTING & set(item.fixturenames):
+            item.add_marker(pytest.mark.processes)
+
+
 def pytest_runtest_setup() -> None:
     """Denormals as Python has them: training flushes them to 0 in its thread, and hypothesis counts on them.
 
@@ -143,8 +153,9 @@ def postgres() -> Iterator[Postgres]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
+    """One for all who leave it as it was: whoever kills or configures one launches their own."""
     running = start_server()
     yield running
     running.stop()

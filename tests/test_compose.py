@@ -20,6 +20,8 @@ from resnet_viz.store.runs import Store
 from resnet_viz.sweeps import METRICS, make_run
 from tests.postgres import Postgres
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[1]
 SERVICES = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
 WORKERS = 2

@@ -17,6 +17,8 @@ from resnet_viz.engine.hub import Hub
 from resnet_viz.lab.experiments import training
 from resnet_viz.records import ConfigError, RaceConfig
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -212,12 +212,12 @@ def finish_job(job: Job) -> None:
 
 
 def test_killed_worker_is_not_noticed(engine: Hub) -> None:
-    config = RaceConfig(steps=1500)
+    config = RaceConfig(steps=700)
     race = make_race(engine, config)
 
     async def play_and_kill() -> None:
         race.play()
-        while race.step < 200:
+        while race.step < 100:
             await asyncio.sleep(0.01)
         workers = [p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
         workers[0].kill()
