@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+from pandas.io.formats.style import Styler
 
 from resnet_viz.engine.sweep import RunProgress
 from resnet_viz.figures.sweep import Spot
@@ -43,9 +47,17 @@ def write_measure(result: RunResult, measure: str, statistics: str | None = None
     return f"{number:.1f}{percent_sign()}" if measure.endswith("error") else write_number(number, 4)
 
 
-def form_measure(measure: str) -> str:
-    """How a table's column writes it."""
-    return f"%.1f{percent_sign()}%" if measure.endswith("error") else "%.4g"
+def style_table(rows: list[dict[str, Any]], columns: Iterable[tuple[str, str | None]],
+                numbers: Iterable[str] = ()) -> Styler:
+    """Rows whose cells stay numbers, to be sorted, and are written as numbers are everywhere: errors in percent, losses and
+
+    the columns titled `numbers` with powers of ten as people write them.
+    """
+    table, titles = pd.DataFrame(rows), {label_measure(*column): column[0] for column in columns}
+    errors = {title for title, measure in titles.items() if measure.endswith("error")}
+    ways = {title: lambda value: f"{value:.1f}{percent_sign()}" for title in errors}
+    ways |= {title: lambda value: write_number(value, 4) for title in {*titles, *numbers} - errors}
+    return table.style.format({title: way for title, way in ways.items() if title in table}, na_rep="–")
 
 
 def label_measure(measure: str, statistics: str | None = None) -> str:

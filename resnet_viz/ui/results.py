@@ -15,7 +15,7 @@ from resnet_viz.text import _
 from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.grid import name_value
-from resnet_viz.ui.metrics import MEASURES, STATISTICS, form_measure, label_measure, list_measures, take_shown, uses_norm
+from resnet_viz.ui.metrics import MEASURES, STATISTICS, label_measure, list_measures, style_table, take_shown, uses_norm
 from resnet_viz.ui.outcomes import KINDS, Outcomes, Roles, choose_roles, describe_run
 from resnet_viz.ui.words import sentence
 
@@ -191,7 +191,6 @@ def show_runs(sweep: Sweep) -> None:
                     | {_("State"): state, _("Step"): run.step} | numbers
                     | {_("Seconds"): run.result.seconds if run.result else None,
                        _("Why"): sentence(run.error) if run.error else ""})
-    formats = {label_measure(*column): st.column_config.NumberColumn(format=form_measure(column[0])) for column in columns}
-    formats |= {_("Seconds"): st.column_config.NumberColumn(format="%.1f")}
-    st.dataframe(rows, column_config=formats, hide_index=True, key=KEY + "table", placeholder="–",
+    formats = {_("Seconds"): st.column_config.NumberColumn(format="%.1f")}
+    st.dataframe(style_table(rows, columns), column_config=formats, hide_index=True, key=KEY + "table", placeholder="–",
                  alt=_("A row per run: its place on the grid, its state, its errors and losses."))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from resnet_viz.records import ConfigError, Lane, NetConfig, RaceConfig, TrainCo
 from resnet_viz.store.export import write_csv
 from resnet_viz.store.runs import Store
 from resnet_viz.sweeps import RunResult, identify, make_run, make_sweep
+from resnet_viz.ui.metrics import style_table
 from resnet_viz.ui.settings import read_race
 from resnet_viz.ui.shelf import (
     find_differences,
@@ -148,6 +150,14 @@ def test_page_shows_all_runs_in_both_languages(engine: Hub, store: Store, langua
     assert len(table) == 8
     title = {"en": "Training error", "zh_CN": "训练误差"}[language]
     assert set(table[title]) == {75.0}
+
+
+def test_small_numbers_are_written_with_powers_of_ten_and_stay_numbers() -> None:
+    row = {"Training loss": 1.5e-6, "Training error": 12.345, "Learning rate": 1e-5, "Held-out loss": None}
+    columns = [("train_loss", None), ("train_error", None), ("test_loss", None)]
+    table = style_table([row], columns, ["Learning rate"])
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", table.to_html())
+    assert cells == ["1.5×10⁻⁶", "12.3 %", "1×10⁻⁵", "–"] and table.data["Training loss"].tolist() == [1.5e-6]
 
 
 def test_filters_narrow_the_table_and_the_url(engine: Hub, store: Store) -> None:

@@ -22,7 +22,7 @@ from resnet_viz.ui.charts import show_chart
 from resnet_viz.ui.controls import label_fields
 from resnet_viz.ui.exporting import show_export_run
 from resnet_viz.ui.grid import name_value
-from resnet_viz.ui.metrics import form_measure, label_measure, list_measures, take_shown, write_measure
+from resnet_viz.ui.metrics import label_measure, list_measures, style_table, take_shown, write_measure
 from resnet_viz.ui.session import go_to, show_branch, write_url
 from resnet_viz.ui.shelf import (
     KEY,
@@ -132,12 +132,11 @@ def show_table(runs: list[RunResult]) -> list[RunResult]:
             | {_("Diverged"): run.diverged} | write_cells(run, others)
             | {_("Seconds"): run.seconds, _("Finished"): run.finished[:19].replace("T", " "), _("Version"): run.code[:8]}
             for run in runs]
-    formats = {label_measure(*column): st.column_config.NumberColumn(format=form_measure(column[0])) for column in measures}
-    formats |= {_("Seconds"): st.column_config.NumberColumn(format="%.1f"),
-                titles["lr"]: st.column_config.NumberColumn(format="%g"),
-                titles["seed"]: st.column_config.NumberColumn(format="%d")}
+    formats = {_("Seconds"): st.column_config.NumberColumn(format="%.1f"),
+               titles["seed"]: st.column_config.NumberColumn(format="%d")}
     event = st.dataframe(
-        rows, column_config=formats, hide_index=True, on_select="rerun", selection_mode="multi-row", placeholder="–",
+        style_table(rows, measures, [titles["lr"]]), column_config=formats, hide_index=True, on_select="rerun",
+        selection_mode="multi-row", placeholder="–",
         key=f"{KEY}table.{shown}", alt=_("A row per stored run: its settings, errors and losses. Rows can be selected."),
         selection_default={"selection": {"rows": [identities.index(identity) for identity in kept]}} if kept else None)
     chosen = [runs[row] for row in sorted(event["selection"]["rows"]) if row < len(runs)]
