@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 MAIN = sys.modules["__main__"]
 
 
-STARTING = {"engine", "server", "launch", "postgres", "chromium"}  # fixtures that start processes
+STARTING = {"engine", "workers", "server", "launch", "postgres", "chromium"}  # fixtures that start processes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,6 +69,12 @@ def scratch_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Hub]:
     """The hub, open in a thread of its own, as it is while a server runs."""
+    with open_engine() as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def open_engine() -> Iterator[Hub]:
     ready, stop = threading.Event(), asyncio.Event()
 
     async def live() -> None:

@@ -54,11 +54,17 @@ def read_code(page: AppTest) -> list[str]:
     return [item.value for item in page.code if "def " in item.value]  # links to share are code, too
 
 
+def open_code(page: AppTest) -> AppTest:
+    page.session_state["show_code"] = True
+    return page.run()
+
+
 def test_the_code_that_is_shown_is_the_code_that_trains(engine: Hub) -> None:
     """The lesson's own net trains by the chain rule written out: both are shown, and the test that compares them is named.
     Others train by the block itself."""
     page = open_page(depth="8")
-    block, rule = read_code(page)
+    assert not read_code(page)  # before somebody asks, no browser loads what colours code
+    block, rule = read_code(open_code(page))
     assert "def forward(self, a: Tensor" in block and block in (LAB / "nets.py").read_text(encoding="utf-8")
     source = (LAB / "dense.py").read_text(encoding="utf-8")
     assert all(line.strip() in source for line in rule.splitlines())
@@ -66,7 +72,7 @@ def test_the_code_that_is_shown_is_the_code_that_trains(engine: Hub) -> None:
     file, test = COMPARED
     assert f"def {test}()" in (LAB.parents[1] / file).read_text(encoding="utf-8")
     assert [item for item in page.markdown if test in item.value and file in item.value]
-    assert read_code(open_page(depth="8", norm="batch")) == [block]
+    assert read_code(open_code(open_page(depth="8", norm="batch"))) == [block]
 
 
 def test_url_is_the_race(engine: Hub) -> None:

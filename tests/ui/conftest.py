@@ -1,0 +1,33 @@
+"""Pages without a browser: one engine for all of them, and every module finds it empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from resnet_viz.engine.hub import Hub
+from tests.conftest import open_engine
+
+
+@pytest.fixture(scope="session")
+def workers() -> Iterator[Hub]:
+    with open_engine() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def engine(workers: Hub) -> Iterator[Hub]:
+    yield workers
+    workers.call(empty(workers))
+
+
+async def empty(engine: Hub) -> None:
+    """What a server that ends leaves: no race, no measurement, no sweep, no database."""
+    for race in list(engine.races.values()):
+        await engine.drop(race)
+        await race.abandon()
+    for job in engine.jobs.values():
+        job.cancel()
+    engine.jobs.clear()
+    await engine._close_store()
