@@ -65,8 +65,9 @@ def show_export(take: Callable[[], Taken], key: str = "export") -> None:
 def show_files(take: Callable[[], Taken], key: str) -> None:
     use_language(st.session_state.language)  # a fragment may run by itself
     taken, lane = take(), 0
-    if len(taken.names) > 1:
-        lane = st.selectbox(_("Net"), range(len(taken.names)), format_func=lambda i: taken.names[i], key=f"{key}.lane")
+    names = taken.names
+    if len(names) > 1:
+        lane = st.selectbox(_("Net"), range(len(names)), format_func=names.__getitem__, key=f"{key}.lane")
     live = taken.states is not None
     if live:
         st.markdown(_("**This net**, as it stands when you press"))
