@@ -300,11 +300,11 @@ def describe(error: Exception) -> str:
 
 
 async def find_code(cluster: Cluster) -> str:
-    """The hash of the code that determines a run's numbers, as all workers have it. Raises `ConfigError` if they differ."""
-    answers = await cluster.client.run(tasks.hash_code, workers=await cluster.list_workers(), on_error="return")
+    """The version of the numbers, as all workers have it. Raises `ConfigError` if they differ."""
+    answers = await cluster.client.run(tasks.hash_numbers, workers=await cluster.list_workers(), on_error="return")
     found = {answer for answer in answers.values() if isinstance(answer, str)}  # not that of a worker that just died
     if not found:  # none has come yet: wait for one
-        return await cluster.client.submit(tasks.hash_code, pure=False)
+        return await cluster.client.submit(tasks.hash_numbers, pure=False)
     if len(found) > 1:
         raise WorkersDifferError("code", len(found), "")
     return found.pop()

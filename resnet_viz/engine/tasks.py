@@ -52,17 +52,17 @@ def dask_setup(worker: Worker) -> None:
     from resnet_viz.lab.train import set_up_process
 
     set_up_process()
-    hash_code()
+    hash_numbers()
     state, _ = training.advance(training.make_state(Lane(), "digits", 0), 2)
     training.measure(state)
 
 
 @functools.cache
-def hash_code() -> str:
-    """The hash of the code that determines a run's numbers, as this worker had it when it started."""
+def hash_numbers() -> str:
+    """The version of the numbers, as this worker had it when it started."""
     from resnet_viz import sweeps
 
-    return sweeps.hash_code()
+    return sweeps.hash_numbers()
 
 
 def start(lane: Lane, dataset: str, seed: int) -> Pair:

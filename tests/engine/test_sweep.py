@@ -17,7 +17,7 @@ from resnet_viz.engine.sweep import RunFailedError, Sweep, find_code, measure_pa
 from resnet_viz.lab.experiments import training
 from resnet_viz.records import ConfigError, Lane, RaceConfig
 from resnet_viz.store.runs import Store, StoreError
-from resnet_viz.sweeps import METRICS, SweepConfig, hash_code, identify, make_sweep
+from resnet_viz.sweeps import METRICS, SweepConfig, hash_numbers, identify, make_sweep
 
 SMALL = {"depth": 6, "width": 16, "batch_size": 32, "steps": 20}
 LONG = {"depth": 20, "width": 64, "steps": 100_000}
@@ -94,8 +94,8 @@ def test_slices_of_any_size_and_kept_states_give_the_same_bits(lab: Hub, monkeyp
 
 def test_the_code_is_that_of_the_workers(lab: Hub) -> None:
     sweep = run(lab, make_sweep(SMALL, {}))
-    assert sweep.code == hash_code() == wait(lab, find_code(lab.cluster))
-    assert sweep.runs[0].identity == identify(sweep.runs[0].run.race, hash_code())
+    assert sweep.code == hash_numbers() == wait(lab, find_code(lab.cluster))
+    assert sweep.runs[0].identity == identify(sweep.runs[0].run.race, hash_numbers())
 
 
 # ---------------------------------------------------------------------------------------------------- reuse

@@ -15,7 +15,7 @@ from resnet_viz.figures.runs import MOST, Curve, draw_curves
 from resnet_viz.records import ConfigError, RaceConfig
 from resnet_viz.store.export import write_csv, write_parquet
 from resnet_viz.store.runs import Store
-from resnet_viz.sweeps import SETTINGS, RunResult, hash_code, list_settings
+from resnet_viz.sweeps import SETTINGS, RunResult, hash_numbers, list_settings
 from resnet_viz.text import _, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.charts import show_chart
@@ -106,7 +106,7 @@ def name_codes(store: Store) -> dict[str, str]:
 
 @functools.cache
 def find_this() -> str:
-    return hash_code()
+    return hash_numbers()
 
 
 def show_nothing(store: Store) -> None:
