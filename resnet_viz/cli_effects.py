@@ -48,15 +48,18 @@ def find_cause(name: str, race: RaceConfig) -> Option | None:
     """The choice beside which a setting does nothing in a race of one lane, if there is one."""
     net, train = race.lanes[0].net, race.lanes[0].train
     live = {change.name for change in race.changes}
-    equal, plain = len(set(net.stage_widths)) == 1, not net.residual and "skip" not in live
-    no_shortcut = Option("shortcut", "none") if net.shortcut == "none" else Option("skip", "")
+    equal, plain = len(set(net.stage_widths)) == 1, not net.residual and not live & {"skip", "cuts"}
+    cut = Option("cuts", write_value(net.cuts)) if net.skip and net.cuts else Option("skip", "")
+    no_shortcut = Option("shortcut", "none") if net.shortcut == "none" else cut
     rules = (
         (name == "momentum" and train.optimizer != "sgd", Option("optimizer", train.optimizer)),
         (name.startswith("decay") and train.weight_decay == 0 and "weight_decay" not in live, Option("weight_decay", "0")),
         (name == "skip" and net.shortcut == "none", no_shortcut),
+        (name == "cuts" and (net.shortcut == "none" or not (net.skip or "skip" in live)), no_shortcut),
         (name == "order" and net.norm == "none" and plain, no_shortcut),  # W and g take turns either way
         # Where dense stages differ, a shortcut that is cut still says what lets the net be at all.
-        (name == "shortcut" and not net.skip and plain and (equal or net.family == "conv"), Option("skip", "")),
+        (name == "shortcut" and not (net.skip and len(net.cuts) < net.blocks) and plain
+         and (equal or net.family == "conv"), cut),
         (name == "shortcut" and net.shortcut in ("zero-pad", "projection") and net.family == "dense" and equal,
          Option("width", write_value(net.stage_widths))),
     )

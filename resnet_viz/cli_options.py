@@ -97,6 +97,9 @@ def add_setting(command: argparse.ArgumentParser, name: str) -> None:
     if name == "skip":
         command.add_argument("--no-skip", dest="skip", action="store_const", const=False,
                              help=_("cut the shortcuts, keep the branches"))
+    elif name == "cuts":
+        command.add_argument("--cut", dest="cuts", metavar="K,K",
+                             help=_("cut the shortcuts of these blocks, counted from 0"))
     else:
         command.add_argument("--" + name.replace("_", "-"), dest=name, metavar=name.upper())
 

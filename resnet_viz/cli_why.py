@@ -145,7 +145,7 @@ def measure_gradients(race: RaceConfig, options: argparse.Namespace) -> dict[str
     net, table = race.lanes[0].net, []
     own = measure_slopes(net, race.dataset).to_jsonable()
     for init, norm, shortcut in itertools.product(INITS, NORMS, list_shortcuts(net)):
-        found = measure_slopes(replace(net, init=init, norm=norm, shortcut=shortcut, skip=True), race.dataset)
+        found = measure_slopes(replace(net, init=init, norm=norm, shortcut=shortcut, skip=True, cuts=()), race.dataset)
         table.append({"init": init, "norm": norm, "shortcut": shortcut} | {
             name: found.to_jsonable()[name] for name in ("slope", "theory")})
     smooth = measure_autocorrelation(net.depth, net.residual, seeds=int(options.seeds))

@@ -9,6 +9,7 @@ from resnet_viz.cli_effects import AXES
 from resnet_viz.cli_options import PLURALS, make_parser
 from resnet_viz.records import ConfigError, Option, Words
 
+CALLED = {"cuts": "--cut"}  # by another word than their field
 FLAGS = {"skip": "--no-skip", "recompute": "--recompute"}  # that take no value
 
 
@@ -30,7 +31,7 @@ def list_options() -> dict[str, str]:
     commands = make_parser()._subparsers._group_actions[0].choices.values()
     spellings = {spelling for command in commands for action in command._actions for spelling in action.option_strings}
     found = {spelling[2:].replace("-", "_"): spelling for spelling in sorted(spellings)}
-    return found | {AXES + name: f"--{option}" for option, name in PLURALS.items()} | FLAGS
+    return found | {AXES + name: f"--{option}" for option, name in PLURALS.items()} | CALLED | FLAGS
 
 
 def sentence(error: ConfigError) -> str:

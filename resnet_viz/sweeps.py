@@ -23,6 +23,7 @@ from resnet_viz.records import (
     FAMILY_DEFAULTS,
     N_,
     PROBE_EVERY,
+    SHORTHANDS,
     ConfigError,
     Lane,
     NetConfig,
@@ -33,7 +34,6 @@ from resnet_viz.records import (
     count_multiply_adds,
     count_parameters,
     parse_json,
-    read_width,
     shorten,
 )
 
@@ -67,14 +67,14 @@ def list_settings(race: RaceConfig) -> dict[str, Any]:
 
 
 def write_value(value: Any) -> Any:
-    """A setting as JSON holds it, and a database: widths as text, such as "128,256"."""
+    """A setting as JSON holds it, and a database: widths and blocks as text, such as "128,256"."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def read_value(name: str, value: Any) -> Any:
     """A setting from JSON in its one form, so that 1 and 1.0, or 64, "64" and [64], are the same run."""
-    if name == "width":
-        return read_width(value)
+    if name in SHORTHANDS:
+        return SHORTHANDS[name](value)
     if name in DECIMAL_FIELDS and type(value) is int and abs(value) < 2**53:
         return float(value)
     return value
@@ -124,7 +124,10 @@ def hash_numbers(libraries: Iterable[str] = LIBRARIES) -> str:
 def identify(race: RaceConfig, code: str) -> str:
     """The identity of a run, in which nothing is changed on the way, where `hash_numbers` is `code`."""
     assert not race.changes and not race.edits and len(race.lanes) == 1
-    text = json.dumps(write_settings(make_run(read_settings(write_settings(race)))), sort_keys=True)
+    settings = write_settings(make_run(read_settings(write_settings(race))))
+    if not settings["cuts"]:  # as before there were any
+        del settings["cuts"]
+    text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(f"{code}\n{text}".encode()).hexdigest()
 
 

@@ -37,6 +37,25 @@ def test_train_prints_one_object(capsys: pytest.CaptureFixture) -> None:
     assert result["config"]["depth"] == 8 and result["config"]["seed"] == 3
 
 
+def test_shortcuts_are_cut_block_by_block(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    """From 0; of a file too, whose blocks an option overrides; all of them are the plain net, to the bit."""
+    small = ["train", "--depth", "8", "--width", "8", "--steps", "12"]
+    one = run_json(capsys, *small, "--cut", "1")
+    assert one["config"]["cuts"] == [1] and [ratio is None for ratio in one["shortcut_ratio"]] == [False, True, False]
+    (tmp_path / "race.json").write_text(json.dumps({"depth": 8, "width": 8, "steps": 12, "cuts": [1]}))
+    for arguments, cuts in (((), [1]), (("--cut", "2,0"), [0, 2]), (("--cut", ""), [])):
+        assert run_json(capsys, "train", "--config", str(tmp_path / "race.json"), *arguments)["config"]["cuts"] == cuts
+    every, plain = run_json(capsys, *small, "--cut", "0,1,2"), run_json(capsys, *small, "--no-skip")
+    assert every["test_loss"] == plain["test_loss"] != one["test_loss"]
+    for arguments, words in ((("--cut", "3"), "--cut cannot be 3: it takes blocks of this net, from 0 to 2."),
+                             (("--cut", "1,1"), "--cut cannot be 1: it takes each block once."),
+                             (("--cut", "x"), "--cut cannot be “x”: it takes blocks with commas between, such as 3,4."),
+                             (("--cut", "1", "--no-skip"), "--cut 1 has no effect with --no-skip."),
+                             (("--cut", "1", "--shortcut", "none"), "--cut 1 has no effect with --shortcut none.")):
+        assert main([*small, *arguments]) == 2
+        assert capsys.readouterr().err.strip() == words
+
+
 def test_same_options_give_the_same_bits_as_the_app(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     """Two processes and the functions that the app's workers call: equal in every number but the speed."""
     options = ["train", "--depth", "8", "--width", "32", "--steps", "70", "--norm", "batch", "--json"]

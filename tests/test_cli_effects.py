@@ -24,10 +24,10 @@ from resnet_viz.sweeps import make_run
 SMALL = {"depth": 8, "width": 8, "steps": 3, "batch_size": 16}  # of a file, so that the options' defaults are cheap
 SETTINGS = {
     "dataset": "moons", "family": "conv", "depth": "14", "width": "4", "shortcut": "none", "norm": "batch", "init": "he",
-    "order": "pre", "no-skip": "", "activation": "tanh", "optimizer": "adamw", "lr": "0.01", "momentum": "0.5",
+    "order": "pre", "no-skip": "", "cut": "1", "activation": "tanh", "optimizer": "adamw", "lr": "0.01", "momentum": "0.5",
     "weight-decay": "0.1", "batch-size": "32", "decay": "decoupled", "decay-block": "1", "decay-bias": "0", "steps": "4",
     "seed": "7"}
-FIELDS = {name: name.replace("-", "_") for name in SETTINGS} | {"no-skip": "skip"}
+FIELDS = {name: name.replace("-", "_") for name in SETTINGS} | {"no-skip": "skip", "cut": "cuts"}
 FILES = {"frames": "frames", "save": "save", "weights": "net.safetensors"}
 OWN = {  # each command's own options, and what it is given besides, for the pairs to differ from
     "operate": ({"operation": "lesion", "block": "1", "alpha": "0.5", "alpha-bias": "0.25", "other": "2", "recompute": "",

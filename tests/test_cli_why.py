@@ -43,6 +43,8 @@ def test_paths_are_counted_and_add_up(capsys) -> None:
     assert len(found["gradient_norm_by_length"]) == 4 and 0 < found["effective_length"] < 3
     assert found["sum_error"] < 1e-10
     assert run_json(capsys, "paths", *NET, "--no-skip")["lengths"] == [0, 0, 0, 1]
+    cut = run_json(capsys, "paths", *NET, "--cut", "1")
+    assert cut["lengths"] == [0, 1, 2, 1] and cut["sum_error"] < 1e-10
 
 
 def test_gradients_beside_the_theory(capsys) -> None:

@@ -38,7 +38,9 @@ from resnet_viz.records import (
     count_multiply_adds,
     count_parameters,
     list_layers,
+    parse_field,
     plan_blocks,
+    read_blocks,
 )
 
 CIFAR = DataShape((3, 32, 32), 10)
@@ -72,11 +74,12 @@ def draw_nets(draw: st.DrawFn, max_blocks: int = 5, max_width: int = 12) -> NetC
         allowed += ["identity"] if len(set(widths)) == 1 else []
         shortcut = draw(st.sampled_from(allowed))
     return NetConfig(family, shortcut, depth, widths, draw(st.sampled_from(NORMS)), draw(st.sampled_from(INITS)),
-                     draw(st.sampled_from(ORDERS)), draw(st.booleans()), draw(st.sampled_from(ACTIVATIONS)))
+                     draw(st.sampled_from(ORDERS)), draw(st.booleans()), draw(st.sampled_from(ACTIVATIONS)),
+                     tuple(draw(st.sets(st.integers(0, (depth - 2) // 2 - 1)))))
 
 
-LIVE_VALUES = {"skip": st.booleans(), "lr": st.floats(0, 100), "momentum": st.floats(0, 0.999),
-               "weight_decay": st.floats(0, 10)}
+LIVE_VALUES = {"skip": st.booleans(), "cuts": st.sampled_from([(), (0,), [0]]), "lr": st.floats(0, 100),
+               "momentum": st.floats(0, 0.999), "weight_decay": st.floats(0, 10)}
 TRAINS = st.builds(TrainConfig, st.sampled_from(OPTIMIZERS), st.floats(0, 100), st.floats(0, 0.999), st.floats(0, 10),
                    st.integers(2, 1024), st.sampled_from(DECAYS), st.none() | st.just(0), st.booleans())
 
@@ -263,6 +266,7 @@ BAD = {
         "family": ["Dense", "", None, 1, ["dense"]], "shortcut": ["skip", True, None], "norm": ["layer", 0],
         "init": ["zero", {}], "order": ["none", 1.5], "skip": [1, 0, "true", None],
         "depth": [0, 2, 3, 21, 1203, 1204, -6, 20.0, "20", None, True, float("nan"), 10**400],
+        "cuts": [(9,), (-1,), (1.0,), (True,), ("1",), 3, None, "3", (3, 3), (10**400,)],
         "width": [(), (0,), (-1,), (1025,), (64.0,), ("64",), (True,), (1, 2, 3, 4, 5), 64, None, (10**400,)],
     },
     TrainConfig: {
@@ -302,6 +306,8 @@ def test_combinations_that_cannot_be():
         "block": [lambda: RaceConfig(edits=(Edit(1, 0, Operation("zero-w", 9)),))],
         "decay_block": [lambda: Lane(NetConfig(), TrainConfig(decay_block=9)), lambda: TrainConfig(decay_block=-1)],
         "changes.step": [lambda: Change(-1, 0, "lr", 0.1)], "changes.name": [lambda: Change(1, 0, "depth", 8)],
+        "cuts": [lambda: NetConfig(depth=8, cuts=(3,)), lambda: Change(1, 0, "cuts", (600,)),
+                 lambda: Change(1, 0, "cuts", True), lambda: RaceConfig(changes=(Change(1, 1, "cuts", (9,)),))],
         "skip": [lambda: Change(1, 0, "skip", 1)], "lr": [lambda: Change(1, 0, "lr", -1)],
     }.items():
         for refused in make:
@@ -375,6 +381,34 @@ def test_lane_at_applies_changes_from_their_step_on():
     assert [race.lane_at(1, s).train.lr for s in (0, 9, 10, 29, 30, 999)] == [0.05, 0.05, 0.1, 0.1, 0.2, 0.2]
     assert [race.lane_at(1, s).net.skip for s in (19, 20, 999)] == [True, False, False]
     assert race.lane_at(0, 999) == race.lanes[0]
+
+
+def test_cuts_are_a_set_in_the_order_of_the_blocks():
+    """However they are written: equal nets, and equal changes, are equal records; a file says them in a list."""
+    net = NetConfig(cuts=(4, 3))
+    assert net == NetConfig(cuts=[3, 4]) and hash(net) == hash(NetConfig(cuts=(3, 4))) and net.cuts == (3, 4)
+    assert Change(1, 0, "cuts", [4, 3]) == Change(1, 0, "cuts", (3, 4))
+    race = RaceConfig(lanes=(Lane(net),), changes=(Change(10, 0, "cuts", (4,)),))
+    assert RaceConfig.from_json(race.to_json()) == race
+    assert read_blocks("4, 3") == (4, 3) and read_blocks("") == () and parse_field("cuts", "7") == (7,)
+    assert [race.lane_at(0, step).net.cuts for step in (0, 9, 10)] == [(3, 4), (3, 4), (4,)]
+
+
+def test_a_shortcut_is_there_where_nothing_cuts_it():
+    """Neither the block's cut, nor the whole net's toggle, nor the kind of shortcut."""
+    net = NetConfig(depth=8, shortcut="projection-all", cuts=(1,))
+    assert net.skips == (True, False, True) and net.residual
+    for plain in (replace(net, cuts=(0, 1, 2)), replace(net, skip=False), replace(net, shortcut="none")):
+        assert plain.skips == (False,) * 3 and not plain.residual
+    whole = replace(net, cuts=())
+    assert count_parameters(net, PICTURES) == count_parameters(whole, PICTURES) - 64 * 64
+
+
+def test_a_config_of_before_there_were_cuts_reads_as_before():
+    race = json.loads(RaceConfig().to_json())
+    for lane in race["lanes"]:
+        del lane["net"]["cuts"]
+    assert RaceConfig.from_json(json.dumps(race)) == RaceConfig()
 
 
 # ---------------------------------------------------------------------------------------------------- known defects

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -114,9 +115,19 @@ def test_identities_are_equal_where_the_runs_are(one: RaceConfig, other: RaceCon
 def test_every_setting_and_the_code_are_in_the_identity(race: RaceConfig) -> None:
     others = [replace(race, seed=race.seed ^ 1), replace(race, steps=race.steps + 1),
               *(replace(race, lanes=(race.lanes[0].changed(name, value),))
-                for name, value in (("lr", 2.0), ("momentum", 0.5), ("weight_decay", 2.0)))]
+                for name, value in (("lr", 2.0), ("momentum", 0.5), ("weight_decay", 2.0), ("cuts", (0,))))]
     known = {identify(race, "code"), identify(race, "other code"), *(identify(other, "code") for other in others)}
     assert len(known) == 2 + len(others)
+
+
+def test_a_run_without_cuts_is_known_as_before_there_were_any() -> None:
+    """Stored runs say nothing of cuts: that they were written down is no reason to train them again."""
+    race = make_run({"depth": 8})
+    old = write_settings(race)
+    assert old.pop("cuts") == ""
+    text = json.dumps(old, sort_keys=True)
+    assert identify(race, "code") == hashlib.sha256(f"code\n{text}".encode()).hexdigest()
+    assert make_run(read_settings(old)) == race
 
 
 def test_the_version_of_the_numbers_is_raised_by_hand_and_by_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -240,7 +240,7 @@ def write_value(value: Any) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, tuple):
-        return ", ".join(map(str, value))
+        return ", ".join(map(str, value)) or "–"
     return "–" if value is None else write_number(value, 6) if isinstance(value, float) else str(value)
 
 

@@ -50,17 +50,18 @@ class HandWritten:
     def __init__(self, module: Net, gradients: dict[Tensor, Tensor], batch: int) -> None:
         config, classes = module.config, module.data.classes
         self.plans = plan_blocks(config)
-        self.batch, self.skip = batch, config.residual
+        self.batch, self.skips = batch, [block.skip for block in module.blocks]
         self.stem, self.head = (Linear(part.layer, gradients) for part in (module.stem, module.head))
         self.blocks = [(Linear(b.layer1, gradients), Linear(b.layer2, gradients)) for b in module.blocks]
-        projected = [self.skip and plan.shortcut == "projection" for plan in self.plans]
+        projected = [skip and plan.shortcut == "projection" for skip, plan in zip(self.skips, self.plans, strict=True)]
         self.w_s = [Linear(b.shortcut[0], gradients) if p else None
                     for b, p in zip(module.blocks, projected, strict=True)]
         widths = [self.plans[0].inputs] + [plan.outputs for plan in self.plans for _ in (1, 2)]
         self.trace = Trace(
             activations=[torch.empty(batch, width) for width in widths],
             branches=[torch.empty(batch, plan.outputs) for plan in self.plans],
-            shortcuts=[torch.zeros(batch, plan.outputs) if self.skip else None for plan in self.plans],
+            shortcuts=[torch.zeros(batch, plan.outputs) if skip else None
+                       for skip, plan in zip(self.skips, self.plans, strict=True)],
             gradients=[torch.empty(batch, width) for width in widths],
             logits=torch.empty(batch, classes),
         )
@@ -88,7 +89,7 @@ class HandWritten:
             torch.relu_(inside)
             branch = trace.branches[k]
             second.forward(inside, branch)
-            if self.skip:
+            if self.skips[k]:
                 torch.relu_(torch.add(branch, self.run_shortcut(k, before), out=after))
             else:
                 torch.clamp_min(branch, 0, out=after)
@@ -119,7 +120,7 @@ class HandWritten:
             relu_backward(g[inside], a[inside], dz1)
             first.backward(dz1, a[before])
             torch.mm(dz1, first.weight, out=g[before])
-            if self.skip:
+            if self.skips[k]:
                 self.add_shortcut_gradient(k, dz2, a[before], g[before])
         relu_backward(g[0], a[0], self.dz[a[0].shape[1]][0])
         self.stem.backward(self.dz[a[0].shape[1]][0], x)

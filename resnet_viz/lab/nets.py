@@ -73,15 +73,14 @@ class Stem(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual block, a[l] -> a[l+2] = g(F(a[l]) + s(a[l])); with `skip` off a[l+2] = g(F(a[l])).
+    """A residual block, a[l] -> a[l+2] = g(F(a[l]) + s(a[l])); without `skip`, its shortcut cut, a[l+2] = g(F(a[l])).
 
     `lesion` drops the branch of a trained net: F = 0.
     """
 
-    def __init__(self, net: NetConfig, plan: BlockPlan) -> None:
+    def __init__(self, net: NetConfig, plan: BlockPlan, skip: bool) -> None:
         super().__init__()
-        self.order = net.order
-        self.skip = net.skip and plan.shortcut != "none"
+        self.order, self.skip = net.order, skip
         self.lesion = False
         post = net.order == "post"
         self.layer1 = make_layer(net, plan.inputs, plan.outputs, plan.stride)
@@ -135,7 +134,7 @@ class Net(nn.Module):
         super().__init__()
         self.config, self.data = net, data
         self.stem = Stem(net, data)
-        self.blocks = nn.ModuleList(Block(net, plan) for plan in plan_blocks(net))
+        self.blocks = nn.ModuleList(Block(net, plan, net.has_shortcut(k)) for k, plan in enumerate(plan_blocks(net)))
         self.head = Head(net, data)
 
     def forward(self, x: Tensor, trace: Trace | None = None) -> Tensor:
@@ -176,7 +175,7 @@ def make_norm(net: NetConfig, width: int) -> nn.Module:
 
 
 def make_shortcut(net: NetConfig, plan: BlockPlan) -> nn.Module:
-    """The shortcut of one block; its parameters exist even while `skip` is off, so that it can be switched on again."""
+    """The shortcut of one block; its parameters exist even while it is cut, so that it can be mended."""
     if plan.shortcut == "zero-pad":
         return ZeroPadShortcut(plan.inputs, plan.outputs, plan.stride)
     if plan.shortcut != "projection":

@@ -1,8 +1,9 @@
 """The unravelled net: its 2^K paths, and how much gradient comes along those of each length. Veit et al. 2016 (1605.06431).
 
 Each block is passed either through its branch or through its shortcut, so K blocks have 2^K paths, C(K, k) of them
-through k branches. The forward pass is always whole; on the way back each row of a batch has gates of its own, and many
-paths are one backward pass. All in double precision and in evaluation mode.
+through k branches; a block whose shortcut is cut is passed through its branch only. The forward pass is always whole; on
+the way back each row of a batch has gates of its own, and many paths are one backward pass. All in double precision and in
+evaluation mode.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -27,14 +29,14 @@ MAX_ROWS = 512  # of a batch: examples times paths
 def measure_paths(module: Net, x: Tensor, y: Tensor, samples_per_length: int, seed: int) -> PathsResult:
     """Gradient by length of path, at a[1], the input of the stack of blocks, on the examples (x, y): see `PathsResult`.
 
-    For each length k, `samples_per_length` paths drawn at random, or all C(K, k) where there are no more than that.
+    For each length k, `samples_per_length` paths drawn at random, or all of them where there are no more than that.
     """
     net, blocks = module.config, module.config.blocks
     module = copy.deepcopy(module).double().eval().requires_grad_(False)
-    lengths = count_lengths(blocks, net.residual)
+    lengths = count_lengths(blocks, sum(net.skips))
     norms, rng = np.zeros(blocks + 1), np.random.default_rng(seed)
     for k in np.flatnonzero(lengths):
-        takes = draw_paths(blocks, int(k), samples_per_length, rng)
+        takes = draw_paths(net.skips, int(k), samples_per_length, rng)
         norms[k] = trace_paths(module, x, y, takes).norm(dim=2).mean().item()
     totals = norms * lengths
     error = measure_sum_error(module, x, y) if blocks <= MAX_SUMMED else None
@@ -47,21 +49,25 @@ def find_effective_length(totals: np.ndarray) -> float:
     return float((np.arange(len(totals)) * totals).sum() / total) if total > 0 else math.nan
 
 
-def count_lengths(blocks: int, residual: bool) -> np.ndarray:
-    """How many paths there are through k = 0 … K branches: (K+1,) float64. A plain net has one, through all."""
-    counts = [math.comb(blocks, k) for k in range(blocks + 1)] if residual else [0] * blocks + [1]
-    return np.array(counts, float)
+def count_lengths(blocks: int, shortcuts: int) -> np.ndarray:
+    """How many paths there are through k = 0 … K branches, where so many of K blocks have shortcuts: (K+1,) float64."""
+    return np.array([0] * (blocks - shortcuts) + [math.comb(shortcuts, k) for k in range(shortcuts + 1)], float)
 
 
-def draw_paths(blocks: int, length: int, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Which blocks a path takes the branch of, `length` of them: (S, K) bool. All such paths where they are few."""
-    if math.comb(blocks, length) <= samples:
-        chosen = list(itertools.combinations(range(blocks), length))
+def draw_paths(skips: Sequence[bool], length: int, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Which blocks a path takes the branch of, `length` of them: (S, K) bool. All such paths where they are few.
+
+    `skips` (K,) says which blocks have a shortcut: of the others every path takes the branch.
+    """
+    free = np.flatnonzero(skips)
+    count = length - (len(skips) - len(free))
+    if math.comb(len(free), count) <= samples:
+        chosen = list(itertools.combinations(range(len(free)), count))
     else:
-        chosen = [tuple(rng.permutation(blocks)[:length]) for _ in range(samples)]
-    takes = np.zeros((len(chosen), blocks), bool)
+        chosen = [tuple(rng.permutation(len(free))[:count]) for _ in range(samples)]
+    takes = np.tile(~np.array(skips, bool), (len(chosen), 1))
     for row, index in zip(takes, chosen, strict=True):
-        row[list(index)] = True
+        row[free[list(index)]] = True
     return takes
 
 
@@ -115,9 +121,7 @@ def _run_block(block: torch.nn.Module, a: Tensor, gate: Tensor | None) -> Tensor
 
 def measure_sum_error(module: Net, x: Tensor, y: Tensor) -> float:
     """‖Σ of all path vectors - ∂L/∂a[1]‖ / ‖∂L/∂a[1]‖, over all examples together; 0 where both are 0."""
-    blocks = module.config.blocks
-    takes = np.array(list(itertools.product((False, True), repeat=blocks)))
-    takes = takes if module.config.residual else takes[-1:]
+    takes = np.array(list(itertools.product(*((False, True) if skip else (True,) for skip in module.config.skips))))
     whole = trace_paths(module, x, y, None)[0]
     gap, norm = (trace_paths(module, x, y, takes).sum(0) - whole).norm().item(), whole.norm().item()
     return gap / norm if norm > 0 else gap

@@ -51,7 +51,7 @@ def find_theory(net: NetConfig) -> float | None:
     if net.residual:
         identity = net.shortcut in ("identity", "zero-pad", "projection")  # all the identity, of equal widths
         still = net.init == "zero-last" or (net.init == "default" and net.norm == "none")
-        return 0.0 if identity and still else None
+        return 0.0 if identity and still and not net.cuts else None
     if net.init == "zero-last":
         return None
     return BATCH_SLOPE if net.norm == "batch" else PLAIN_SLOPES[net.init]

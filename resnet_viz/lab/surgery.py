@@ -66,7 +66,7 @@ def apply_operation(module: Net, operation: Operation) -> None:
     elif kind == "swap":
         swap(block, module.blocks[operation.other])
     elif kind == "lesion":
-        drop_branch(block, module.config.residual)
+        drop_branch(block, module.config.has_shortcut(operation.block))
     else:
         block.skip = False
 
@@ -88,10 +88,10 @@ def swap(block: Block, other: Block) -> None:
     _fill(_tensors(other), kept)
 
 
-def drop_branch(block: Block, residual: bool) -> None:
-    """A lesion: the shortcut remains. A plain block has none and is dropped whole: a[l+2] = a[l]."""
+def drop_branch(block: Block, trained: bool) -> None:
+    """A lesion: the shortcut it was `trained` with remains. A block without one is dropped whole: a[l+2] = a[l]."""
     block.lesion = True
-    if not residual:
+    if not trained:
         block.skip, block.shortcut = True, IdentityShortcut()
 
 

@@ -99,6 +99,7 @@ from resnet_viz.records.races import (
     MAX_MEMORY,
     MAX_MULTIPLY_ADDS,
     MAX_PARAMETERS,
+    NET_LIVE,
     OPTIMIZERS,
     Change,
     Edit,
@@ -112,13 +113,14 @@ from resnet_viz.records.reading import (
     FLAG_FIELDS,
     MAX_CHANGES,
     SCALES,
+    SHORTHANDS,
     WHOLE_FIELDS,
     decode_text,
     make_jsonable,
     parse_field,
     parse_json,
+    read_blocks,
     read_record,
-    read_width,
 )
 from resnet_viz.records.why import (
     Autocorrelation,

@@ -145,6 +145,18 @@ def check_number(name: str, value: Any, low: float, high: float) -> None:
         raise ConfigError(name, value, N_("a number from {low} to {high}"), low=low, high=high)
 
 
+def check_blocks(name: str, value: Any, blocks: int) -> tuple[int, ...]:
+    """Blocks of a net that has so many, counted from 0, each once: in their order."""
+    if not isinstance(value, list | tuple):
+        raise ConfigError(name, value, N_("blocks with commas between, such as {example}"), example="3,4")
+    for block in value:
+        if not isinstance(block, int) or isinstance(block, bool) or not 0 <= block < blocks:
+            raise ConfigError(name, block, N_("blocks of this net, from {low} to {high}"), low=0, high=blocks - 1)
+        if value.count(block) > 1:
+            raise ConfigError(name, block, N_("each block once"))
+    return tuple(sorted(value))
+
+
 def check_flag(name: str, value: Any) -> None:
     if not isinstance(value, bool):
         raise ConfigError(name, value, N_("true or false"))

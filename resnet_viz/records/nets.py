@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from resnet_viz.records.data import DataShape
-from resnet_viz.records.errors import N_, ConfigError, Option, RuleError, check_choice, check_flag, check_whole
+from resnet_viz.records.errors import (
+    N_,
+    ConfigError,
+    Option,
+    RuleError,
+    check_blocks,
+    check_choice,
+    check_flag,
+    check_whole,
+)
 
 FAMILIES = ("dense", "conv")
 SHORTCUTS = ("none", "identity", "zero-pad", "projection", "projection-all")
@@ -24,8 +33,8 @@ class NetConfig:
     """One net. `shortcut` says what happens where dimensions change; inside a stage a shortcut is the identity.
 
     "zero-pad", "projection" and "projection-all" are options A, B and C of He et al. 2015, section 4.1. `width` is
-    one number or one per stage (dense), or the first stage's channels (conv). `skip=False` cuts every shortcut and
-    keeps the branches: the plain net with the same weights.
+    one number or one per stage (dense), or the first stage's channels (conv). `cuts` are the blocks, counted from 0,
+    whose shortcut is cut while the branch is kept; `skip=False` cuts them all: the plain net with the same weights.
     """
 
     family: str = "dense"
@@ -37,6 +46,7 @@ class NetConfig:
     order: str = "post"
     skip: bool = True
     activation: str = "relu"  # g
+    cuts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("family", self.family, FAMILIES)
@@ -47,6 +57,7 @@ class NetConfig:
         check_choice("activation", self.activation, ACTIVATIONS)
         check_flag("skip", self.skip)
         self._check_depth()
+        object.__setattr__(self, "cuts", check_blocks("cuts", self.cuts, self.blocks))  # equal nets are equal records
         self._check_width()
         self._check_dimensions()
 
@@ -106,7 +117,17 @@ class NetConfig:
 
     @property
     def residual(self) -> bool:
-        return self.skip and self.shortcut != "none"
+        """Whether any block has its shortcut."""
+        return self.skip and self.shortcut != "none" and len(self.cuts) < self.blocks
+
+    @property
+    def skips(self) -> tuple[bool, ...]:
+        """Of each block, input to output, whether it has its shortcut."""
+        return tuple(map(self.has_shortcut, range(self.blocks)))
+
+    def has_shortcut(self, block: int) -> bool:
+        """Whether a block, counted from 0, has a shortcut that is not cut."""
+        return self.skip and self.shortcut != "none" and block not in self.cuts
 
     @property
     def by_hand(self) -> bool:
@@ -209,7 +230,7 @@ def list_layers(net: NetConfig, data: DataShape) -> Iterator[Layer]:
         norms = (block.outputs if post else block.inputs, block.outputs) if batch else (0, 0)
         yield weights(f"block{k}.1", block.inputs, block.outputs, kernel, block.stride, norms[0])
         yield weights(f"block{k}.2", block.outputs, block.outputs, kernel, 1, norms[1])
-        if net.skip and block.shortcut == "projection":
+        if net.has_shortcut(k - 1) and block.shortcut == "projection":
             norm = block.outputs if batch and post else 0
             yield weights(f"block{k}.shortcut", block.inputs, block.outputs, 1, block.stride, norm, counted=False)
     last = net.stage_widths[-1]

@@ -19,8 +19,9 @@ class Operation:
     "zero-w" sets W = 0; "zero-wb" b too (behind BatchNorm there is no b: β took its place); "zero-norm" γ = β = 0 of
     the branch's second BatchNorm (which with pre-activation feeds g and not the sum: there "zero-w" is enough); "scale"
     takes `alpha` W and `alpha_bias` b (`alpha` b, where None), "scale-norm" γ and β likewise; "swap" exchanges all
-    weights and statistics with block `other`. "lesion" drops the branch and keeps the shortcut, in a plain net it drops
-    the whole block; "cut-shortcut" keeps the branch (Veit et al. 2016, 1605.06431). Blocks count from 0.
+    weights and statistics with block `other`. "lesion" drops the branch and keeps the shortcut; of a block that has been
+    trained without one, as all of a plain net, it drops the whole; "cut-shortcut" keeps the branch (Veit et al. 2016,
+    1605.06431). Blocks count from 0.
     """
 
     kind: str
@@ -59,9 +60,12 @@ def check_operation(operation: Operation, net: NetConfig) -> None:
         raise RuleError("operation", kind, takes, kind=Option("operation", kind), other=other)
     if kind == "cut-shortcut" and not net.residual:
         raise RuleError("operation", kind, N_("A plain net has no shortcut to cut."))
-    if kind == "lesion" and not net.residual and not plan.keeps_shape:
-        takes = N_("Block {block} of this plain net changes dimensions ({inputs} → {outputs}): without it the net would be "
-                   "torn in two.")
+    if kind == "cut-shortcut" and not net.has_shortcut(operation.block):
+        raise RuleError("operation", kind, N_("Block {block} has no shortcut to cut: it has been cut already."),
+                        block=Option("block", operation.block))
+    if kind == "lesion" and not net.has_shortcut(operation.block) and not plan.keeps_shape:
+        takes = N_("Block {block} has no shortcut, and it changes dimensions ({inputs} → {outputs}): without it the net "
+                   "would be torn in two.")
         raise RuleError("operation", kind, takes, block=Option("block", operation.block), inputs=plan.inputs,
                         outputs=plan.outputs)
     if kind == "swap" and plan.shape != plans[operation.other].shape:

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resnet_viz.records.data import DATASETS, DataShape
-from resnet_viz.records.errors import N_, ConfigError, check_choice, check_flag, check_number, check_whole
+from resnet_viz.records.errors import N_, ConfigError, check_blocks, check_choice, check_flag, check_number, check_whole
 from resnet_viz.records.nets import MAX_DEPTH, NetConfig, join_widths, sum_layers
 from resnet_viz.records.operations import WEIGHT_OPERATIONS, Operation, check_operation
 from resnet_viz.records.reading import MAX_CHANGES, parse_json, read_record
 
 OPTIMIZERS = ("sgd", "adamw")
 DECAYS = ("own", "coupled", "decoupled")
-LIVE_FIELDS = ("skip", "lr", "momentum", "weight_decay")  # what may change in the middle of a run
+NET_LIVE = ("skip", "cuts")
+LIVE_FIELDS = (*NET_LIVE, "lr", "momentum", "weight_decay")  # what may change in the middle of a run
 MAX_LANES = 8
 
 
@@ -74,25 +75,32 @@ class Lane:
 
     def changed(self, name: str, value: Any) -> Lane:
         """This lane with one live setting changed; its weights stay as they are."""
-        if name == "skip":
-            return replace(self, net=replace(self.net, skip=value))
+        if name in NET_LIVE:
+            return replace(self, net=replace(self.net, **{name: value}))
         return replace(self, train=replace(self.train, **{name: value}))
+
+    def read_live(self, name: str) -> Any:
+        """The value of one live setting."""
+        return getattr(self.net if name in NET_LIVE else self.train, name)
 
 
 @dataclass(frozen=True)
 class Change:
-    """A live change: before `step`, set `name` of lane `lane` to `value`."""
+    """A live change: before `step`, set `name` of lane `lane` to `value`; of `cuts` to all blocks that are cut then."""
 
     step: int
     lane: int
     name: str
-    value: float | bool
+    value: float | bool | tuple[int, ...]
 
     def __post_init__(self) -> None:
         check_whole("changes.step", self.step, 0, 10**6)
         check_whole("changes.lane", self.lane, 0, MAX_LANES - 1)
         check_choice("changes.name", self.name, LIVE_FIELDS)
-        Lane().changed(self.name, self.value)  # validates the value
+        if self.name == "cuts":  # which of them there are, the lane's net knows
+            object.__setattr__(self, "value", check_blocks("cuts", self.value, MAX_DEPTH // 2 - 1))
+        else:
+            Lane().changed(self.name, self.value)  # validates the value
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,7 @@ class RaceConfig:
             raise ConfigError("changes", len(self.changes), N_("at most {high} live changes"), high=MAX_CHANGES)
         for change in self.changes:
             check_whole("changes.lane", change.lane, 0, len(self.lanes) - 1)
+            self.lanes[change.lane].changed(change.name, change.value)
         if len(self.edits) > MAX_CHANGES:
             raise ConfigError("edits", len(self.edits), N_("at most {high} operations"), high=MAX_CHANGES)
         for edit in self.edits:

@@ -107,9 +107,9 @@ def _read_field(name: str, hint: Any, value: Any) -> Any:
             raise ConfigError(name, value, N_("a list in brackets of at most {high} items"), high=MAX_CHANGES)
         kind = get_args(hint)[0]  # of tuple[Lane, ...]
         return tuple(read_record(kind, item, f"{name}[{i}]") for i, item in enumerate(value))
-    if name == "width":
-        return read_width(value)
-    return value
+    if name in SHORTHANDS:
+        return SHORTHANDS[name](value)
+    return tuple(value) if name == "value" and isinstance(value, list) else value  # of a live change of `cuts`
 
 
 def read_width(value: Any) -> tuple[int, ...]:
@@ -122,10 +122,23 @@ def read_width(value: Any) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
+def read_blocks(value: Any) -> tuple[int, ...]:
+    """Blocks from 3, "3", "3,4" or [3, 4]; none from "". Whether a net has them is for the net to say."""
+    if not isinstance(value, str):
+        return tuple(value) if isinstance(value, list | tuple) else (value,)
+    parts = value.split(",") if value else []
+    if all(part.strip().isascii() and part.strip().isdigit() and len(part) < 9 for part in parts):
+        return tuple(int(part) for part in parts)
+    raise ConfigError("cuts", value, N_("blocks with commas between, such as {example}"), example="3,4")
+
+
+SHORTHANDS = {"width": read_width, "cuts": read_blocks}  # settings that are several numbers: what reads each
+
+
 def parse_field(name: str, text: str) -> Any:
     """Text, from a URL or an option, as its field's type. What is no such number stays text, for the check to refuse."""
-    if name == "width":
-        return read_width(text)
+    if name in SHORTHANDS:
+        return SHORTHANDS[name](text)
     if name in FLAG_FIELDS:
         return {"1": True, "true": True, "0": False, "false": False}.get(text, text)
     if name == "decay_block" and text == "all":

@@ -17,8 +17,8 @@ def label_fields() -> dict[str, str]:
     """What each setting is called."""
     return {
         "dataset": _("Data set"), "seed": _("Seed"), "steps": _("Step limit"), "compare": _("The lanes differ in"),
-        "skip": _("Skip connections"), "family": _("Family"), "depth": _("Depth"), "width": _("Width"),
-        "shortcut": _("Shortcut"), "norm": _("Normalisation"), "init": _("Initial weights"),
+        "skip": _("Skip connections"), "cuts": _("Cut shortcuts"), "family": _("Family"), "depth": _("Depth"),
+        "width": _("Width"), "shortcut": _("Shortcut"), "norm": _("Normalisation"), "init": _("Initial weights"),
         "order": _("Where g stands"), "activation": _("Function g"),
         "optimizer": _("Optimizer"), "lr": _("Learning rate"), "momentum": _("Momentum"),
         "weight_decay": _("Weight decay λ"), "decay": _("Kind of decay"), "decay_block": _("What decays"),
@@ -191,8 +191,8 @@ def write_widgets(settings: Settings) -> None:
         st.session_state[name] = write_value(getattr(settings, name))
     if settings.compare != "skip":
         st.session_state.first = write_value(settings.first) if settings.compare in TEXT_FIELDS else settings.first
-    for i, skip in enumerate(settings.skips):
-        st.session_state[f"skip.{i}"] = skip
+    for i, (skip, cuts) in enumerate(zip(settings.skips, settings.cuts, strict=True)):
+        st.session_state[f"skip.{i}"], st.session_state[f"cuts.{i}"] = skip, cuts
 
 
 def read_widgets(defaults: Settings = DEFAULTS) -> Settings:
@@ -208,7 +208,10 @@ def read_widgets(defaults: Settings = DEFAULTS) -> Settings:
         first = read_value(compare, str(first)) if compare in TEXT_FIELDS else first
     values |= {name: read_value(name, state.get(name, write_value(getattr(defaults, name)))) for name in TEXT_FIELDS}
     skips = tuple(state.get(f"skip.{i}", skip) for i, skip in enumerate(defaults.skips))
-    return Settings(**values, first=first, skips=skips)
+    depths = (first if compare == "depth" else values["depth"], values["depth"])
+    cuts = tuple(tuple(k for k in state.get(f"cuts.{i}", cuts) if k < (depth - 2) // 2)  # a net that was made shallower
+                 for i, (depth, cuts) in enumerate(zip(depths, defaults.cuts, strict=True)))
+    return Settings(**values, first=first, skips=skips, cuts=cuts)
 
 
 def name_lanes(settings: Settings, skips: list[bool]) -> list[str]:

@@ -15,10 +15,10 @@ from resnet_viz.ui.settings import COMPARABLE
 def tell_difference(lanes: Sequence[Lane], now: Sequence[Lane] = ()) -> str:
     """What two lanes have in common and what not, as they start and, after live changes, `now`."""
     pairs = [(lanes[0], lanes[-1]), *([(now[0], now[-1])] if now else [])]
-    names = [name for name in COMPARABLE if any(flatten(a)[name] != flatten(b)[name] for a, b in pairs)]
+    names = [name for name in (*COMPARABLE, "cuts") if any(flatten(a)[name] != flatten(b)[name] for a, b in pairs)]
     same = lanes[0].net.starts_like(lanes[-1].net)
     summed = all(a.net.residual != b.net.residual for a, b in pairs)
-    if set(names) <= {"skip", "shortcut"} and summed and not has_projection([*lanes, *now]):
+    if set(names) <= {"skip", "shortcut", "cuts"} and summed and not has_projection([*lanes, *now]):
         return _("Two nets with the same initial weights see the same batches; all that differs is “+ a[l]”.")
     if not names:
         return _("Two nets with the same initial weights see the same batches; nothing differs.")
@@ -32,8 +32,9 @@ def tell_difference(lanes: Sequence[Lane], now: Sequence[Lane] = ()) -> str:
 
 
 def flatten(lane: Lane) -> dict[str, Any]:
-    """The settings of a lane by their names; `skip` whether it has shortcuts at all."""
-    return asdict(lane.net) | asdict(lane.train) | {"skip": lane.net.residual}
+    """The settings of a lane by their names; `skip` whether it has shortcuts at all, `cuts` those that it then lacks."""
+    net = lane.net
+    return asdict(net) | asdict(lane.train) | {"skip": net.residual, "cuts": net.cuts if net.residual else ()}
 
 
 def has_projection(lanes: Sequence[Lane]) -> bool:

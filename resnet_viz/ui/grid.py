@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from resnet_viz.records import FAMILY_DEFAULTS, N_, ConfigError, UnknownFieldError
+from resnet_viz.records import FAMILY_DEFAULTS, N_, NET_LIVE, ConfigError, UnknownFieldError
 from resnet_viz.sweeps import READY, SETTINGS, SweepConfig, make_sweep
 from resnet_viz.text import _, write_number
 from resnet_viz.ui import controls
@@ -16,7 +16,7 @@ from resnet_viz.ui.controls import OPTIONS, group_fields, label_fields, label_op
 from resnet_viz.ui.settings import DEFAULTS, Settings, read_value, write_value
 from resnet_viz.ui.usual import take_family
 
-VARIABLE = tuple(name for name in SETTINGS if name not in ("skip", "seed"))  # a net without shortcuts: shortcut "none"
+VARIABLE = tuple(name for name in SETTINGS if name not in (*NET_LIVE, "seed"))  # a net without shortcuts: shortcut "none"
 MAX_AXES = 3  # the chart's x, its colour, and its panels
 MAX_SEEDS = 20
 FLAGS = {"decay_bias": (True, False)}
@@ -85,6 +85,8 @@ def name_value(name: str, value: Any) -> str:
     """One value of a setting."""
     if name == "decay_block":
         return name_decay(write_value(value))
+    if name == "cuts":
+        return ", ".join(str(block + 1) for block in value) or _("None")
     if isinstance(value, bool):
         return _("Yes") if value else _("No")
     if value == "none":

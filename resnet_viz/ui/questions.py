@@ -11,6 +11,7 @@ from typing import Any
 from resnet_viz.records import N_, ConfigError, Lane, RaceConfig, parse_field
 from resnet_viz.text import _
 from resnet_viz.ui.settings import (
+    DEFAULTS,
     NET_FIELDS,
     TRAIN_FIELDS,
     Settings,
@@ -30,7 +31,7 @@ KINDS = {"both": (True, False), "residual": (True,), "plain": (False,)}  # wheth
 
 def make_decay_race(settings: Settings, lambdas: tuple[float, ...], kind: str) -> RaceConfig:
     """A lane for each λ, first of the residual net, then of the plain one."""
-    lane = replace(settings, compare="skip", skips=(True, True)).make_lane(1)
+    lane = replace(settings, compare="skip", skips=(True, True), cuts=DECAY_BASE.cuts).make_lane(1)
     lanes = [Lane(replace(lane.net, skip=skip), replace(lane.train, weight_decay=value))
              for skip in KINDS[kind] for value in lambdas]
     return RaceConfig(settings.dataset, settings.seed, settings.steps, tuple(lanes))
@@ -41,7 +42,8 @@ def read_decay_race(config: RaceConfig) -> tuple[Settings, tuple[float, ...], st
     skips = [lane.net.skip for lane in config.lanes]
     kind = "both" if len(set(skips)) == 2 else "residual" if skips[0] else "plain"
     lambdas = tuple(lane.train.weight_decay for lane in config.lanes[: len(skips) // len(KINDS[kind])])
-    settings = replace(read_race(config), compare="skip", first=None, skips=DECAY_BASE.skips, weight_decay=0.0)
+    settings = replace(read_race(config), compare="skip", first=None, skips=DECAY_BASE.skips, cuts=DECAY_BASE.cuts,
+                       weight_decay=0.0)
     return settings, lambdas, kind
 
 
@@ -77,7 +79,8 @@ LEARNED = ("projection", "projection-all")  # ways with a W_s to look at
 
 def make_dimensions_race(settings: Settings) -> RaceConfig:
     """A lane for each way out where dimensions change, and the plain net. Raises `ConfigError` where none change."""
-    lane = replace(settings, shortcut="projection", compare="skip", first=None, skips=(True, True)).make_lane(1)
+    whole = {"compare": "skip", "first": None, "skips": (True, True), "cuts": DEFAULTS.cuts}
+    lane = replace(settings, shortcut="projection", **whole).make_lane(1)
     widths = lane.net.stage_widths
     if len(set(widths)) == 1 or any(b < a for a, b in itertools.pairwise(widths)):
         raise ConfigError("width", write_value(widths), N_("widths that grow from stage to stage, such as {example}: else "
@@ -89,7 +92,8 @@ def make_dimensions_race(settings: Settings) -> RaceConfig:
 def read_dimensions_race(config: RaceConfig) -> Settings:
     """What `make_dimensions_race` was given."""
     base = DIMENSION_BASES[config.lanes[0].net.family]
-    return replace(read_race(config), shortcut=base.shortcut, compare="skip", first=None, skips=base.skips)
+    return replace(read_race(config), shortcut=base.shortcut, compare="skip", first=None, skips=base.skips,
+                   cuts=base.cuts)
 
 
 def is_dimensions_race(config: RaceConfig) -> bool:

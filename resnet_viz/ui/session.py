@@ -14,7 +14,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.race import Race
-from resnet_viz.records import LIVE_FIELDS, ConfigError, Lane, RaceConfig
+from resnet_viz.records import LIVE_FIELDS, NET_LIVE, ConfigError, Lane, RaceConfig
 from resnet_viz.text import _, choose_language, use_language
 from resnet_viz.ui.controls import read_widgets, write_widgets
 from resnet_viz.ui.settings import read_query, read_race
@@ -128,8 +128,9 @@ def open_session() -> Race:
 
     def write() -> None:
         now = race.lanes_now()
-        live = {name: _live_value(now[-1], name) for name in LIVE_FIELDS if name != "skip"}
-        write_widgets(replace(read_race(race.config), skips=tuple(lane.net.skip for lane in now), **live))
+        live = {name: now[-1].read_live(name) for name in LIVE_FIELDS if name not in NET_LIVE}
+        skips, cuts = (tuple(lane.read_live(name) for lane in now) for name in NET_LIVE)
+        write_widgets(replace(read_race(race.config), skips=skips, cuts=cuts, **live))
 
     write_from_race(PAGE, race, "compare", write)
     return race
@@ -173,9 +174,9 @@ def follow_race(page: str, race: Race, wanted: RaceConfig) -> None:
         if not _same_but_live(wanted, race.config) or (race.step == 0 and race.state == "ready"):
             return [("reset", wanted)] if wanted != race.config else []
         lanes = [wanted.lane_at(i, race.step) for i in range(len(wanted.lanes))]
-        changes = [("change", i, name, _live_value(lane, name))
+        changes = [("change", i, name, lane.read_live(name))
                    for i, (lane, now) in enumerate(zip(lanes, race.lanes_now(), strict=True))
-                   for name in LIVE_FIELDS if _live_value(lane, name) != _live_value(now, name)]
+                   for name in LIVE_FIELDS if lane.read_live(name) != now.read_live(name)]
         return changes + ([("extend", wanted.steps)] if wanted.steps != race.config.steps else [])
 
     _bring(page, race, list_calls)
@@ -214,10 +215,6 @@ def _bring(page: str, race: Race, list_calls: Callable[[], list[tuple]]) -> None
     st.session_state[f"run.{page}"], st.session_state[f"config.{page}"] = race.id, race.config
 
 
-def _live_value(lane: Lane, name: str) -> Any:
-    return getattr(lane.net if name == "skip" else lane.train, name)
-
-
 def _same_but_live(a: RaceConfig, b: RaceConfig) -> bool:
     """Whether two races differ in nothing that needs new weights."""
     return _freeze(a) == _freeze(b)
@@ -227,7 +224,7 @@ def _freeze(race: RaceConfig) -> RaceConfig:
     """The race with every live setting at its default."""
     lanes = race.lanes
     for name in LIVE_FIELDS:
-        lanes = tuple(lane.changed(name, _live_value(Lane(), name)) for lane in lanes)
+        lanes = tuple(lane.changed(name, Lane().read_live(name)) for lane in lanes)
     return replace(race, lanes=lanes, changes=(), edits=(), steps=1)
 
 

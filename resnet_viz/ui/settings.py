@@ -12,7 +12,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from resnet_viz.records import (
+    MAX_DEPTH,
     N_,
+    NET_LIVE,
     SCALES,
     Change,
     ConfigError,
@@ -23,9 +25,10 @@ from resnet_viz.records import (
     RaceConfig,
     TrainConfig,
     parse_field,
+    read_blocks,
 )
 
-NET_FIELDS = tuple(f.name for f in fields(NetConfig) if f.name != "skip")
+NET_FIELDS = tuple(f.name for f in fields(NetConfig) if f.name not in NET_LIVE)
 TRAIN_FIELDS = tuple(f.name for f in fields(TrainConfig))
 COMPARABLE = ("skip", *NET_FIELDS, *TRAIN_FIELDS)
 ALL = "all"  # as a URL says None: no one block, but all parameters
@@ -35,7 +38,8 @@ ALL = "all"  # as a URL says None: no one block, but all parameters
 class Settings:
     """A race of two lanes. They differ in the field `compare`: lane A has the value `first`, lane B the field's own.
 
-    `skips` are the two skip toggles. Where `compare` is "skip", they are the comparison, and `first` is not used.
+    `skips` are the two skip toggles. Where `compare` is "skip", they are the comparison, and `first` is not used. `cuts`
+    are the blocks of either lane whose shortcut is cut.
     """
 
     dataset: str = "digits"
@@ -60,6 +64,7 @@ class Settings:
     compare: str = "skip"
     first: Any = None
     skips: tuple[bool, bool] = (False, True)
+    cuts: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
     changes: tuple[Change, ...] = ()
     edits: tuple[Edit, ...] = ()
 
@@ -67,7 +72,7 @@ class Settings:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         if index == 0 and self.compare != "skip":
             values[self.compare] = self.first
-        net = NetConfig(skip=self.skips[index], **{name: values[name] for name in NET_FIELDS})
+        net = NetConfig(skip=self.skips[index], cuts=self.cuts[index], **{name: values[name] for name in NET_FIELDS})
         return Lane(net, TrainConfig(**{name: values[name] for name in TRAIN_FIELDS}))
 
     def make_race(self) -> RaceConfig:
@@ -88,7 +93,7 @@ def read_race(race: RaceConfig) -> Settings:
     values = {name: flat_b[name] for name in COMPARABLE if name != "skip"}
     return Settings(dataset=race.dataset, seed=race.seed, steps=race.steps, compare=compare,
                     first=flat_a[compare] if different else None, skips=(a.net.skip, b.net.skip),
-                    changes=race.changes, edits=race.edits, **values)
+                    cuts=(a.net.cuts, b.net.cuts), changes=race.changes, edits=race.edits, **values)
 
 
 # ---------------------------------------------------------------------------------------------------- the URL
@@ -100,15 +105,41 @@ def write_query(settings: Settings, defaults: Settings = DEFAULTS) -> dict[str, 
     for f in fields(Settings):
         value = getattr(settings, f.name)
         if value != getattr(defaults, f.name):
-            query[f.name] = write_value(value)
+            query[f.name] = write_cuts(value) if f.name == "cuts" else write_value(value)
     return query
+
+
+def write_cuts(cuts: tuple[tuple[int, ...], ...]) -> str:
+    """The blocks that are cut in each lane where any are: "1:3+4", or "0:2,1:3+4"."""
+    return ",".join(f"{lane}:{write_blocks(blocks)}" for lane, blocks in enumerate(cuts) if blocks)
+
+
+def write_blocks(blocks: tuple[int, ...]) -> str:
+    return "+".join(map(str, blocks))
+
+
+def read_plus(text: str) -> tuple[int, ...]:
+    """Blocks from "3+4", whose plus is a space where an address was typed by hand."""
+    return read_blocks(text.replace(" ", ",").replace("+", ","))
+
+
+def read_cuts(text: str) -> tuple[tuple[int, ...], ...]:
+    """The blocks that are cut in each of two lanes, from what `write_cuts` writes. Raises `ConfigError`."""
+    found: dict[str, tuple[int, ...]] = {}
+    for part in text.split(",") if text else []:
+        lane, _colon, blocks = part.partition(":")
+        if lane not in ("0", "1") or lane in found or not blocks:
+            raise ConfigError("cuts", text, N_("a lane and its blocks, counted from 0, such as {example}"), example="1:3+4")
+        found[lane] = NetConfig(depth=MAX_DEPTH, cuts=read_plus(blocks)).cuts
+    return found.get("0", ()), found.get("1", ())
 
 
 def write_value(value: Any) -> str:
     if value is None:
         return ALL
     if isinstance(value, Change):
-        return f"{value.step}.{value.lane}.{value.name}.{write_value(value.value)}"
+        now = write_blocks(value.value) if value.name == "cuts" else write_value(value.value)
+        return f"{value.step}.{value.lane}.{value.name}.{now}"
     if isinstance(value, Edit):
         return f"{value.step}:{value.lane}:{write_operation(value.operation)}"
     if isinstance(value, tuple):
@@ -166,6 +197,8 @@ def read_value(name: str, text: str) -> Any:
         if text not in ("0,0", "0,1", "1,0", "1,1"):
             raise ConfigError(name, text, N_("two of 0 and 1 with a comma between, such as {example}"), example="0,1")
         return tuple(part == "1" for part in text.split(","))
+    if name == "cuts":
+        return read_cuts(text)
     if name == "compare":
         if text not in COMPARABLE:
             raise ConfigError(name, text, N_("one of {allowed}"), allowed=tuple(COMPARABLE))
@@ -196,12 +229,12 @@ def read_change(text: str) -> Change:
     parts = text.split(".", 3)
     try:
         step, lane, name, value = parts
-        return Change(int(step), int(lane), name, value == "1" if name == "skip" else float(value))
+        now = read_plus(value) if name == "cuts" else value == "1" if name == "skip" else float(value)
+        return Change(int(step), int(lane), name, now)
     except ConfigError:
         raise
     except ValueError:
         raise ConfigError("changes", text, N_("what this app’s own links say of live changes")) from None
-
 
 
 def write_operation(operation: Operation) -> str:

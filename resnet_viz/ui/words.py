@@ -12,7 +12,7 @@ from resnet_viz.text import _
 from resnet_viz.ui.controls import label_fields, label_options
 
 # Counted from 0 in links and records, from 1 on screen.
-COUNTED = ("block", "other", "decay_block", "delete", "index", "unit", "stage", "picture_stage", "path", "lane")
+COUNTED = ("block", "cuts", "other", "decay_block", "delete", "index", "unit", "stage", "picture_stage", "path", "lane")
 
 
 def sentence(error: ConfigError) -> str:

@@ -58,6 +58,7 @@ def conv(**values) -> NetConfig:
 
 
 SKIP_OFF = (Change(5, 0, "skip", False), Change(7, 0, "lr", 0.02), Change(9, 0, "skip", True))
+CUT = (Change(3, 0, "cuts", (0, 2)), Change(5, 0, "skip", False), Change(7, 0, "skip", True), Change(9, 0, "cuts", ()))
 ADAMW = TrainConfig(optimizer="adamw", lr=0.002, weight_decay=0.01)
 ZERO, ZERO_W = Operation("zero-wb", 1), Operation("zero-w", 1)
 CASES = {
@@ -98,6 +99,17 @@ CASES = {
     "skip-stays-off": case(dense(skip=False), changes=(Change(5, 0, "skip", False),)),
     "skip-off-and-on-at-once": case(dense(), changes=(Change(5, 0, "skip", False), Change(5, 0, "skip", True))),
     "change-at-the-end": case(dense(), changes=(Change(STEPS, 0, "skip", False),)),
+    "cuts": case(dense(cuts=(0, 2))),
+    "cuts-all": case(dense(cuts=(0, 1, 2), shortcut="projection-all")),
+    "cuts-later": case(dense(), changes=CUT),
+    "cuts-projection": case(dense(shortcut="projection-all", cuts=(1,)), ADAMW, changes=CUT),
+    "cuts-conv": case(conv(shortcut="projection", cuts=(2,)), TrainConfig(weight_decay=0.01), changes=CUT),
+    "cuts-pre": case(conv(order="pre", norm="none", shortcut="projection-all"), TrainConfig(lr=0.01), changes=CUT),
+    "cuts-of-a-plain-net": case(dense(skip=False, cuts=(1,)), changes=(Change(4, 0, "skip", True),)),
+    "cuts-to-the-end": case(dense(norm="batch", order="pre"), changes=(Change(STEPS, 0, "cuts", (1,)),)),
+    "operate-cuts": case(dense(cuts=(1,)), operations=(Operation("lesion", 0), Operation("lesion", 1),
+                                                       Operation("cut-shortcut", 0), Operation("cut-shortcut", 2))),
+    "operate-a-cut": case(dense(), changes=CUT[:1], operations=(Operation("lesion", 0),)),
     "edit-zero": case(dense(), edits=(Edit(5, 0, ZERO), Edit(8, 0, ZERO_W))),
     "edit-at-the-ends": case(dense(), edits=(Edit(0, 0, ZERO), Edit(STEPS, 0, Operation("zero-wb", 2)))),
     "edit-adamw": case(dense(), ADAMW, edits=(Edit(5, 0, Operation("scale", 1, 0.5, 1.0)),
@@ -222,13 +234,13 @@ def test_a_script_of_the_beginning_is_that_of_the_whole() -> None:
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
 @pytest.mark.parametrize("net", [
     conv(depth=20, shortcut="projection", init="zero-last"),
-    *(dense(depth=20, shortcut=shortcut, width=(8, 12), norm="batch", order=order, init="zero-last", skip=False)
+    *(dense(depth=20, shortcut=shortcut, width=(8, 12), norm="batch", order=order, init="zero-last", cuts=(8,))
       for shortcut in ("projection", "projection-all") for order in ("post", "pre"))])
 def test_many_changes_and_operations_still_fit(net: NetConfig, language: str) -> None:
     """As many as a race may have, on nets whose scripts are the longest."""
     use_language(language)
-    changes = tuple(Change(10 * k + 1, 0, ("skip", "lr", "momentum", "weight_decay")[k % 4], 0.5 if k % 4 else k % 8 == 0)
-                    for k in range(100))
+    names = ("cuts", "lr", "momentum", "weight_decay")
+    changes = tuple(Change(10 * k + 1, 0, names[k % 4], 0.5 if k % 4 else tuple(range(k % 8))) for k in range(100))
     edits = tuple(Edit(10 * k + 1100, 0, Operation("swap", 1, other=2) if k % 2 else Operation("scale", 1, 0.12345, 0.5432))
                   for k in range(100))
     lane = Lane(net, TrainConfig("adamw", decay="decoupled", decay_block=1, decay_bias=False))

@@ -38,7 +38,8 @@ def draw_nets(draw: st.DrawFn) -> NetConfig:
     family, shortcut, width = draw(st.sampled_from(SHAPES))
     norm, order = draw(st.sampled_from(["none", "batch"])), draw(st.sampled_from(["post", "pre"]))
     activation = draw(st.sampled_from(["relu", "tanh"]))
-    return NetConfig(family, shortcut, 8, width, norm, "default", order, draw(st.booleans()), activation)
+    cuts = tuple(draw(st.sets(st.integers(0, 2))))
+    return NetConfig(family, shortcut, 8, width, norm, "default", order, draw(st.booleans()), activation, cuts)
 
 
 @settings(deadline=None, max_examples=60)

@@ -31,11 +31,14 @@ def make_inputs(net: NetConfig, seed: int = 0) -> tuple:
 
 @settings(deadline=None, max_examples=30)
 @given(st.sampled_from(SHAPES), st.sampled_from(["none", "batch"]), st.sampled_from(["post", "pre"]),
-       st.booleans(), st.integers(0, 10**6))
-def test_path_vectors_add_up_to_the_gradient(shape, norm, order, skip, seed):
-    """All 2^6 of them (conv: also six blocks, depth 14), to 1e-12 in double; of a plain net the only one."""
+       st.booleans(), st.sets(st.integers(0, 5)), st.integers(0, 10**6))
+def test_path_vectors_add_up_to_the_gradient(shape, norm, order, skip, cuts, seed):
+    """All 2^6 of them (conv: also six blocks, depth 14), to 1e-12 in double; of a plain net the only one.
+
+    Every block that is cut halves them.
+    """
     family, shortcut, width = shape
-    net = NetConfig(family, shortcut, 14, width, norm, "default", order, skip)
+    net = NetConfig(family, shortcut, 14, width, norm, "default", order, skip, cuts=tuple(cuts))
     assert net.blocks == 6
     assert paths.measure_sum_error(*make_inputs(net, seed)) < 1e-12
 
@@ -43,7 +46,7 @@ def test_path_vectors_add_up_to_the_gradient(shape, norm, order, skip, seed):
 def test_sum_lacks_a_path_that_is_left_out():
     """So that the law above can fail: without the path of shortcuts alone the sum is off."""
     module, x, y = make_inputs(NET)
-    takes = paths.draw_paths(6, 0, 1, np.random.default_rng(0))
+    takes = paths.draw_paths([True] * 6, 0, 1, np.random.default_rng(0))
     whole = paths.trace_paths(module, x, y, None)
     assert paths.trace_paths(module, x, y, takes).norm() / whole.norm() > 0.1
 
@@ -81,25 +84,27 @@ def test_path_is_the_chain_of_its_jacobians(bits):
 
 
 @settings(deadline=None)
-@given(st.integers(1, 60), st.booleans())
-def test_lengths_are_binomial(blocks, residual):
-    lengths = paths.count_lengths(blocks, residual)
-    expected = [math.comb(blocks, k) for k in range(blocks + 1)] if residual else [0] * blocks + [1]
-    assert lengths.tolist() == [float(count) for count in expected]
+@given(st.integers(1, 60), st.data())
+def test_lengths_are_binomial(blocks, data):
+    """Of those blocks that have a shortcut; the branches of the others are on every path."""
+    cut = data.draw(st.integers(0, blocks))
+    lengths = paths.count_lengths(blocks, blocks - cut)
+    assert lengths.tolist() == [math.comb(blocks - cut, k - cut) if k >= cut else 0 for k in range(blocks + 1)]
 
 
 @settings(deadline=None)
-@given(st.integers(1, 20), st.integers(1, 30), st.data())
-def test_drawn_paths_have_their_length(blocks, samples, data):
-    length = data.draw(st.integers(0, blocks))
-    takes = paths.draw_paths(blocks, length, samples, np.random.default_rng(0))
-    assert (takes.sum(1) == length).all()
-    assert len(takes) == min(samples, math.comb(blocks, length))
+@given(st.lists(st.booleans(), min_size=1, max_size=20), st.integers(1, 30), st.data())
+def test_drawn_paths_have_their_length(skips, samples, data):
+    cut = skips.count(False)
+    length = data.draw(st.integers(cut, len(skips)))
+    takes = paths.draw_paths(skips, length, samples, np.random.default_rng(0))
+    assert (takes.sum(1) == length).all() and takes[:, ~np.array(skips)].all()
+    assert len(takes) == min(samples, math.comb(len(skips) - cut, length - cut))
 
 
 def test_most_paths_of_veits_net():
     """Veit et al. 2016, section 4.1: over 95 % of the paths of 54 blocks are 19 to 35 long."""
-    lengths = paths.count_lengths(54, True)
+    lengths = paths.count_lengths(54, 54)
     assert lengths[19:36].sum() / lengths.sum() > 0.95
 
 
@@ -149,7 +154,7 @@ def test_norms_do_not_add_up():
 def test_effective_length_is_short_where_each_branch_costs(norms, falls):
     """Claim: below the mean length K/2 where norms fall with the length, above it where they rise."""
     norms = np.sort(norms)[:: -1 if falls else 1]
-    lengths = paths.count_lengths(len(norms) - 1, True)
+    lengths = paths.count_lengths(len(norms) - 1, len(norms) - 1)
     effective = paths.find_effective_length(lengths * norms)
     middle = (len(norms) - 1) / 2
     assert effective <= middle + 1e-9 if falls else effective >= middle - 1e-9

@@ -36,6 +36,7 @@ SEEDS = st.integers(0, 2**31 - 1)
 NETS = {
     "residual": NetConfig(depth=8, width=(16,)),
     "plain": NetConfig(depth=8, width=(16,), skip=False),
+    "cut": NetConfig(depth=8, width=(16,), cuts=(1,)),
     "pre": NetConfig(depth=8, width=(8,), norm="batch", order="pre"),
     "batch": NetConfig(depth=8, width=(16,), norm="batch"),
     "zero-pad": NetConfig(depth=10, width=(8, 16), shortcut="zero-pad"),
@@ -307,15 +308,15 @@ def test_swap_exchanges_two_blocks(name):
 
 @EACH_NET
 def test_lesion_keeps_the_shortcut(name):
-    """a[l+2] = g(s), or s with pre-activation; a plain block is dropped whole, a[l+2] = a[l]."""
+    """a[l+2] = g(s), or s with pre-activation; a block trained without one is dropped whole, a[l+2] = a[l]."""
     net = NETS[name]
     for k in list_targets("lesion", net):
         with operated(build_net(net, DATA, 0), [Operation("lesion", k)]) as module:
             module.eval()
             before, after = run_block(module, k, draw_input(0))
-            left = module.blocks[k].shortcut(before) if net.residual else before
+            left = module.blocks[k].shortcut(before) if net.has_shortcut(k) else before
             assert torch.equal(after, left if net.order == "pre" else F.relu(left))
-            assert net.residual or torch.equal(after, before)
+            assert net.has_shortcut(k) or torch.equal(after, before)
 
 
 @EACH_NET
@@ -326,7 +327,9 @@ def test_cut_shortcut_is_the_plain_block(name):
         assert list_targets("cut-shortcut", net) == []
         return
     state = train_net(name)
-    result = measure_operation(state, [Operation("cut-shortcut", k) for k in range(net.blocks)])
+    targets = list_targets("cut-shortcut", net)
+    assert targets == [k for k in range(net.blocks) if k not in net.cuts]
+    result = measure_operation(state, [Operation("cut-shortcut", k) for k in targets])
     lane = state.lane.changed("skip", False)
     assert result.after == training.finish(training.advance(state, 0, lane)[0])
 
@@ -377,6 +380,7 @@ def test_bad_operation_is_refused_by_its_fields_name(field, values):
     ("residual", Operation("swap", 0, other=3), "other", "0 to 2"),
     ("residual", Operation("zero-norm", 0), "operation", "BatchNorm"),
     ("plain", Operation("cut-shortcut", 0), "operation", "plain"),
+    ("cut", Operation("cut-shortcut", 1), "operation", "cut already"),
     ("projection-plain", Operation("lesion", 2), "operation", "8 → 16"),
     ("zero-pad", Operation("swap", 0, other=2), "other", "shape"),
     ("conv", Operation("swap", 0, other=1), "other", "shape"),

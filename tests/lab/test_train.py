@@ -140,8 +140,9 @@ def test_measure_is_the_next_advances_first_row(name, step):
 # ---------------------------------------------------------------------------------------------------- live changes
 
 
-CHANGES = (Change(10, 0, "lr", 0.01), Change(20, 0, "skip", False), Change(25, 0, "momentum", 0.5),
-           Change(33, 0, "weight_decay", 0.01), Change(33, 0, "skip", True), Change(40, 0, "lr", 0.02))
+CHANGES = (Change(5, 0, "cuts", (2, 1)), Change(10, 0, "lr", 0.01), Change(20, 0, "skip", False),
+           Change(25, 0, "momentum", 0.5), Change(33, 0, "weight_decay", 0.01), Change(33, 0, "skip", True),
+           Change(40, 0, "lr", 0.02), Change(45, 0, "cuts", (0,)))
 
 
 def run_race(race: RaceConfig, cuts: list[int]) -> State:
@@ -172,6 +173,62 @@ def test_a_change_leaves_the_weights_as_they_are():
     assert_same(state, same)
     assert len(frame) == 0 and same.lane == cut
     assert measure(state, cut).loss[0] > measure(state).loss[0]
+
+
+# ---------------------------------------------------------------------------------------------------- cuts
+
+
+@st.composite
+def draw_cut_lanes(draw: st.DrawFn) -> Lane:
+    """Lanes of three blocks that have shortcuts, trained by hand or by autograd."""
+    family = draw(st.sampled_from(["dense", "conv"]))
+    shortcuts = {"dense": ("identity", "zero-pad", "projection", "projection-all"),
+                 "conv": ("zero-pad", "projection", "projection-all")}[family]
+    shortcut, norm = draw(st.sampled_from(shortcuts)), draw(st.sampled_from(["none", "batch"]))
+    width = (8, 16) if shortcut in ("zero-pad", "projection") and family == "dense" else (4,)
+    net = NetConfig(family, shortcut, 8, width, norm, order=draw(st.sampled_from(["post", "pre"])))
+    return Lane(net, TrainConfig(draw(st.sampled_from(["sgd", "adamw"])), 0.01, batch_size=16, weight_decay=0.01))
+
+
+@settings(deadline=None, max_examples=25)
+@given(draw_cut_lanes(), st.integers(0, 1000))
+def test_all_blocks_cut_is_the_plain_twin(lane, seed):
+    """To the bit, state and frames, whatever else the lane is; with one block left it is not."""
+    all_cut, plain = lane.changed("cuts", (0, 1, 2)), lane.changed("skip", False)
+    assert not all_cut.net.residual
+    ends = [advance(make_state(each, "digits", seed), 12) for each in (all_cut, plain)]
+    for a, b in zip(*ends, strict=True):
+        assert_same(a, b)
+    assert not np.array_equal(advance(make_state(lane.changed("cuts", (0, 1)), "digits", seed), 12)[0].weights,
+                              ends[1][0].weights)
+
+
+def test_by_hand_and_by_autograd_cuts_train_alike(monkeypatch):
+    """Dense nets of each shortcut, one block cut: 12 steps by hand are 12 steps of autograd, but for rounding."""
+    for shortcut, width in (("identity", (16,)), ("zero-pad", (8, 16)), ("projection", (16, 8)), ("projection-all", (16,))):
+        lane = Lane(NetConfig(depth=8, shortcut=shortcut, width=width, cuts=(1,)), TrainConfig(batch_size=32))
+        state = make_state(lane, "digits", 0)
+        by_hand, measured = advance(state, 12)
+        trainer = get_trainer(lane, "digits")
+        assert trainer.hand_written is not None
+        monkeypatch.setattr(trainer, "hand_written", None)
+        by_autograd, frame = advance(state, 12)
+        assert by_hand.weights == pytest.approx(by_autograd.weights, abs=1e-5)
+        assert measured.ratio == pytest.approx(frame.ratio, rel=1e-3, nan_ok=True)
+        assert np.isnan(measured.ratio[0]).tolist() == [False, True, False]
+
+
+def test_a_cut_w_s_stays_as_it_is():
+    """Its gradient is 0: of a block that is cut the shortcut's weights do not move; mended, they do."""
+    lane = Lane(NetConfig(depth=8, shortcut="projection-all", width=(16,)), TrainConfig(batch_size=32))
+    state = make_state(lane.changed("cuts", (1,)), "digits", 0)
+
+    def read(at: State) -> np.ndarray:
+        return load_trainer(at).module.blocks[1].shortcut[0].weight.detach().numpy().copy()
+
+    cut, _ = advance(state, 5)
+    mended, _ = advance(cut, 5, lane)
+    assert np.array_equal(read(cut), read(state)) and not np.array_equal(read(mended), read(cut))
 
 
 # ---------------------------------------------------------------------------------------------------- frames

@@ -24,8 +24,10 @@ valid_settings = st.builds(
     shortcut=st.sampled_from(["zero-pad", "projection", "projection-all"]), norm=st.sampled_from(NORMS),
     init=st.sampled_from(INITS), order=st.sampled_from(ORDERS), lr=st.floats(0, 100), momentum=st.floats(0, 0.999),
     weight_decay=st.floats(0, 10), batch_size=st.integers(2, 1024), skips=st.tuples(st.booleans(), st.booleans()),
-    changes=st.lists(st.builds(Change, st.integers(0, 999), st.integers(0, 1), st.just("skip"), st.booleans()),
-                     max_size=3).map(tuple),
+    cuts=st.tuples(*2 * [st.sampled_from([(), (0,)])]),
+    changes=st.lists(st.builds(Change, st.integers(0, 999), st.integers(0, 1), st.just("skip"), st.booleans())
+                     | st.builds(Change, st.integers(0, 999), st.integers(0, 1), st.just("cuts"),
+                                 st.sampled_from([(), (0,)])), max_size=3).map(tuple),
 ).filter(lambda s: len(s.width) <= (s.depth - 2) // 2)
 
 
@@ -53,6 +55,21 @@ def test_any_query_gives_a_race(query: dict[str, str]) -> None:
     assert all(len(str(error)) < 600 for error in errors)
     assert errors or not query or all(name in query or getattr(chosen, name) == getattr(DEFAULTS, name)
                                       or name in ("skips", "first") for name in FIELDS)
+
+
+def test_cuts_are_in_the_url() -> None:
+    """A lane and its blocks, counted from 0; an address typed by hand has spaces where the pluses were."""
+    chosen = replace(DEFAULTS, cuts=((), (3, 4)), changes=(Change(167, 1, "cuts", (4, 7)), Change(170, 1, "cuts", ())))
+    query = write_query(chosen)
+    assert query == {"cuts": "1:3+4", "changes": "167.1.cuts.4+7,170.1.cuts."}
+    assert read_query(query) == (chosen, [])
+    assert read_query({name: text.replace("+", " ") for name, text in query.items()}) == (chosen, [])
+    assert read_query({"cuts": "0:2,1:4+3"})[0].cuts == ((2,), (3, 4))
+    for bad in ("2:1", "1", "1:x", "1:3,1:4", "1:3+3", "1:9", "1:-1", "3+4", "1:600"):
+        chosen, errors = read_query({"cuts": bad})
+        assert chosen == DEFAULTS and [error.field for error in errors] == ["cuts"], bad
+    chosen, errors = read_query({"changes": "5.1.cuts.9"})
+    assert chosen == DEFAULTS and "from 0 to 8" in str(errors[0])
 
 
 def test_bad_values_keep_the_good_ones() -> None:
@@ -120,5 +137,8 @@ def test_what_is_said_of_plain_and_residual_nets() -> None:
     lanes, (plain, residual) = DEFAULTS.make_race().lanes, DEFAULTS.make_race().lanes
     assert "+ a[l]" not in tell_difference(lanes, (residual, residual))  # both have shortcuts now, and had not before
     assert "Learning rate" in tell_difference(lanes, (plain.changed("lr", 0.1), residual))
+    assert tell_difference((plain, residual.changed("cuts", (3,)))).endswith("all that differs is “+ a[l]”.")
+    assert tell_difference((residual, residual.changed("cuts", (3,)))).endswith("what differs: Cut shortcuts.")
+    assert "nothing differs" in tell_difference((plain, plain.changed("cuts", (3,))))
     lanes = replace(DEFAULTS, compare="shortcut", first="none", skips=(True, True)).make_race().lanes
     assert tell_difference(lanes).endswith("all that differs is “+ a[l]”.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from resnet_viz.export.script.layout import Lines
+from resnet_viz.export.script.layout import Lines, Table
 from resnet_viz.export.script.run import Run
 from resnet_viz.text import _
 
@@ -84,8 +84,13 @@ def write_branch(run: Run) -> Lines:
 
 
 def write_lesion(run: Run) -> Lines:
-    rest, words = ("", _("the branch is dropped")) if run.last.residual else (" + a", _("the whole block is dropped"))
-    return ["if self.lesion:", [f"out = torch.zeros_like(out){rest}  # {words}"]] if "lesion" in run.kinds else []
+    if not run.lesions:
+        return []
+    rest, words = ("", _("the branch is dropped")) if all(run.lesions.values()) else (
+        " + a", _("the whole block is dropped"))
+    if run.drops_both:
+        rest, words = ' + (a if self.lesion == "whole" else 0)', _("the branch is dropped, or the whole block")
+    return ["if self.lesion:", [f"out = torch.zeros_like(out){rest}  # {words}"]]
 
 
 def write_shortcut(run: Run) -> Lines:
@@ -116,7 +121,15 @@ def write_net(run: Run) -> Lines:
     words = _("the pooling takes the mean of each channel") if run.conv else _("x to z, a number per class")
     return [f"stem, head = {stem}, nn.Linear({last}, {data.classes})",
             "blocks = [Block(*shape) for shape in SHAPES]",
-            f"net = nn.Sequential({', '.join(['stem', *middle, *pool, 'head'])})  # {words}", ""]
+            f"net = nn.Sequential({', '.join(['stem', *middle, *pool, 'head'])})  # {words}", *write_cuts(run), ""]
+
+
+def write_cuts(run: Run) -> Lines:
+    """Cutting the shortcuts of some blocks, where they stay cut."""
+    if len(set(run.net.skips)) == 1 or run.toggles:
+        return []
+    return [Table("for k in [", [str(k) for k in run.net.cuts], "]:"),
+            ["blocks[k].skip = False  # " + _("this block’s shortcut is cut")]]
 
 
 # ---------------------------------------------------------------------------------------------------- weights

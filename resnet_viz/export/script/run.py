@@ -52,9 +52,20 @@ class Run:
         return plan_blocks(self.net)
 
     @cached_property
-    def toggles(self) -> dict[int, dict[str, Any]]:
-        """By step, live changes of `skip`, where there is something to skip by."""
-        return self.find_changes(["skip"] if self.net.shortcut != "none" else [])
+    def toggles(self) -> dict[int, tuple[bool, ...]]:
+        """By step, which blocks have their shortcut from there on, where live changes make these others."""
+        found, before = {}, self.net.skips
+        for step in self.change_steps:
+            now = self.config.lane_at(self.index, step).net.skips
+            if now != before:
+                found[step] = now
+            before = now
+        return found
+
+    @property
+    def change_steps(self) -> list[int]:
+        """The steps before which the race was changed live."""
+        return sorted({change.step for change in self.config.changes if 0 < change.step <= self.steps})
 
     @cached_property
     def settings(self) -> dict[int, dict[str, Any]]:
@@ -64,7 +75,7 @@ class Run:
     def find_changes(self, names: list[str]) -> dict[int, dict[str, Any]]:
         """By step, those of the live settings that are others from there on."""
         found, before = {}, vars(self.net) | vars(self.train)
-        for step in sorted({change.step for change in self.config.changes if 0 < change.step <= self.steps}):
+        for step in self.change_steps:
             lane = self.config.lane_at(self.index, step)
             now = vars(lane.net) | vars(lane.train)
             if changed := {name: now[name] for name in names if now[name] != before[name]}:
@@ -85,9 +96,24 @@ class Run:
 
     @cached_property
     def skips(self) -> set[bool]:
-        """Whether the shortcuts are there, at one time or another."""
-        skips = {self.net.residual} | {changed["skip"] for changed in self.toggles.values()}
-        return skips | ({False} if "cut-shortcut" in self.kinds else set())
+        """Whether shortcuts are there, of one block or another, at one time or another."""
+        return set().union(self.net.skips, *self.toggles.values(), {False} if "cut-shortcut" in self.kinds else set())
+
+    @cached_property
+    def cuts_singly(self) -> bool:
+        """Whether there is a time while it trains when some blocks have their shortcuts and others do not."""
+        return any(len(set(skips)) > 1 for skips in (self.net.skips, *self.toggles.values()))
+
+    @cached_property
+    def lesions(self) -> dict[int, bool]:
+        """The blocks whose branch is dropped at the end, and whether their shortcut stays; else the whole block goes."""
+        blocks = sorted({item.block for item in self.operations if item.kind == "lesion"})
+        return {k: self.last.has_shortcut(k) for k in blocks}
+
+    @property
+    def drops_both(self) -> bool:
+        """Whether the branches of some blocks are dropped, and others as a whole."""
+        return len(set(self.lesions.values())) > 1
 
     @cached_property
     def last(self) -> NetConfig:

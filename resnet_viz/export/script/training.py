@@ -74,8 +74,10 @@ def write_operate(run: Run) -> Lines:
 
 def write_events(run: Run) -> Lines:
     """What was changed and operated on by hand."""
+    skips = {0: run.net.skips} if len(set(run.net.skips)) > 1 and run.toggles else {}
     tables = {
-        "SKIPS": {step: changed["skip"] for step, changed in run.toggles.items()},
+        "CUTS" if run.cuts_singly else "SKIPS": {step: write_skips(run, now)
+                                                 for step, now in (skips | run.toggles).items()},
         "SETTINGS": {step: write_settings(run, changed) for step, changed in run.settings.items()},
         "EDITS": {step: f"[{', '.join(map(write_operation, found))}]" for step, found in run.edits.items()},
     }
@@ -83,6 +85,13 @@ def write_events(run: Run) -> Lines:
              for name, found in tables.items() if found]
     words = _("What was done by hand while the net trained, each just before its step.")
     return [f"# {words}", *lines, ""] if lines else []
+
+
+def write_skips(run: Run, skips: tuple[bool, ...]) -> str:
+    """Whether there are shortcuts from a step on; or, where they are cut one by one, the blocks that have none."""
+    if not run.cuts_singly:
+        return str(skips[0])
+    return str([k for k, skip in enumerate(skips) if not skip]) if any(skips) else f"range({len(skips)})"
 
 
 def write_settings(run: Run, changed: dict[str, Any]) -> str:
@@ -121,7 +130,7 @@ def write_loop(run: Run) -> Lines:
     return [
         'print("step,loss,accuracy,test_loss,test_accuracy")',
         f"for step in range({'STEPS + 1' if run.ends_by_hand else 'STEPS'}):", [
-            run.toggles and "Block.skip = SKIPS.get(step, Block.skip)",
+            *write_toggle(run),
             run.settings and "settings.update(SETTINGS.get(step, {}))",
             *(["for operation in EDITS.get(step, ()):", ["operate(*operation)"]] if run.edits else []),
             *(["if step == STEPS:", ["break"]] if run.ends_by_hand else []),
@@ -142,6 +151,14 @@ def write_loop(run: Run) -> Lines:
             run.decays_apart and write_decay(run),
             "optimizer.step()  # " + _("one step down the slope")],
     ]
+
+
+def write_toggle(run: Run) -> Lines:
+    """Cutting and mending shortcuts before a step."""
+    if not run.cuts_singly:
+        return [run.toggles and "Block.skip = SKIPS.get(step, Block.skip)"]
+    return ["for k, block in enumerate(blocks if step in CUTS else []):", [
+        "block.skip = k not in CUTS[step]"]] if run.toggles else []
 
 
 def write_passes(run: Run) -> Lines:
@@ -178,8 +195,12 @@ def write_end(run: Run) -> Lines:
     lines = ["", tell, "# 5. " + _("The operations on the trained net, and what is left after them.")]
     if weights:
         lines += [Table("for operation in [", weights, "]:"), ["operate(*operation)"]]
-    for kind, flag in (("lesion", "lesion = True"), ("cut-shortcut", "skip = False")):
-        blocks = sorted({item.block for item in run.operations if item.kind == kind})
+    cut = sorted({item.block for item in run.operations if item.kind == "cut-shortcut"})
+    dropped = [] if run.drops_both else list(run.lesions)
+    if run.drops_both:
+        ways = [f'{k}: "{"branch" if stays else "whole"}"' for k, stays in run.lesions.items()]
+        lines += [Table("for k, way in {", ways, "}.items():"), ["blocks[k].lesion = way"]]
+    for blocks, flag in ((dropped, "lesion = True"), (cut, "skip = False")):
         if blocks:
             lines += [Table("for k in [", [str(k) for k in blocks], "]:"), [f"blocks[k].{flag}"]]
     if run.recompute:
