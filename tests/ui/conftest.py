@@ -25,8 +25,8 @@ def engine(workers: Hub) -> Iterator[Hub]:
 async def empty(engine: Hub) -> None:
     """What a server that ends leaves: no race, no measurement, no sweep, no database."""
     for race in list(engine.races.values()):
+        await race.stop()
         await engine.drop(race)
-        await race.abandon()
     for job in engine.jobs.values():
         job.cancel()
     engine.jobs.clear()
