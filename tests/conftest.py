@@ -30,7 +30,14 @@ ROOT = Path(__file__).parents[1]
 MAIN = sys.modules["__main__"]
 
 
-STARTING = {"engine", "workers", "server", "launch", "postgres", "chromium"}  # fixtures that start processes
+STARTING = {"engine", "server", "launch", "postgres", "chromium"}  # fixtures that start processes
+
+
+SHARED = contextlib.ExitStack()  # the engine of all pages without a browser, while nobody wants one of their own
+
+
+def pytest_sessionfinish() -> None:
+    SHARED.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,6 +76,7 @@ def scratch_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Hub]:
     """The hub, open in a thread of its own, as it is while a server runs."""
+    SHARED.close()
     with open_engine() as opened:
         yield opened
 

@@ -6,20 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from resnet_viz.engine.hub import Hub
-from tests.conftest import open_engine
-
-
-@pytest.fixture(scope="session")
-def workers() -> Iterator[Hub]:
-    with open_engine() as opened:
-        yield opened
+from resnet_viz.engine.hub import Hub, hub
+from tests.conftest import SHARED, open_engine
 
 
 @pytest.fixture(scope="module")
-def engine(workers: Hub) -> Iterator[Hub]:
-    yield workers
-    workers.call(empty(workers))
+def engine() -> Iterator[Hub]:
+    if hub.loop is None:
+        SHARED.enter_context(open_engine())
+    yield hub
+    hub.call(empty(hub))
 
 
 async def empty(engine: Hub) -> None:
