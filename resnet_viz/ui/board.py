@@ -55,18 +55,18 @@ RACE_CHARTS = ("loss", "accuracy", "layers", "blocks")
 
 
 def show_board(key: str, race: Race, revision: int, looks: list[Look], charts: tuple[str, ...] = RACE_CHARTS,
-               chains: bool = True) -> None:
+               chains: bool = True, cutting: bool = False) -> None:
     """Show a race.
 
     `looks` are its lanes', `charts` name what is drawn and in which order; without `chains` a table of scores stands in
-    their place. As long as `key` stays, so do the charts, their zoom and the connection; another race connects anew. The
-    board knows for which state of the race the page's buttons were drawn, and for which `revision` its widgets; where the
-    race leaves them, or is gone, it has the page drawn again. Its addresses are relative to the page, which may be served
-    under any path.
+    their place; with `cutting` a click on a shortcut cuts or mends it. As long as `key` stays, so do the charts, their
+    zoom and the connection; another race connects anew. The board knows for which state of the race the page's buttons
+    were drawn, and for which `revision` its widgets; where the race leaves them, or is gone, it has the page drawn again.
+    Its addresses are relative to the page, which may be served under any path.
     """
     data = {"feed": f"feed/{race.id}?token={race.token}", "plotly": PLOTLY, "language": get_language(), "text": words(),
             "lanes": [*map(asdict, looks)], "state": race.state, "revision": revision, "charts": list(charts),
-            "chains": chains}
+            "chains": chains, "cutting": cutting}
     _mount(key=key, data=data, on_settled_change=lambda: None)
 
 
@@ -103,6 +103,10 @@ def _status_words() -> dict[str, str]:
             "learning rate."
         ),
         **{f"overflow_{name}": _(words) for name, words in OVERFLOWS.items()},
+        "cuts_full": _("This race has as many live changes as it can: its shortcuts stay as they are. Reset it, or go back "
+                       "to an earlier step."),
+        "said_cut": _("{lane}: shortcut cut, block {blocks}, step {step}"),
+        "said_mended": _("{lane}: shortcut mended, block {blocks}, step {step}"),
         "failed": _("The race stopped because of an error on the server. Reset it to start again."),
         "press_play": _("Press Play to start"),
         "nothing_yet": _("Nothing measured yet"),
@@ -141,6 +145,10 @@ def _net_words() -> dict[str, str]:
         "key_zero_pad": _("Zero padding"),
         "key_projection": _("Projection Wₛ"),
         "key_click": _("Click a block for its numbers."),
+        "key_cut": _("Click a block for its numbers, an arc (or press S) to cut or mend its shortcut."),
+        "cut_label": _("Cut the shortcut of block {number}"),
+        "cut_blocks": _("✂ block {blocks}"),
+        "is_cut": _("Its shortcut is cut."),
     }
 
 
@@ -157,6 +165,8 @@ def _chart_words() -> dict[str, str]:
         "layers_title": _("Gradient, layer by layer"),
         "blocks_title": _("What the shortcut carries"),
         "axis_step": _("Step"),
+        "mark_cut": _("✂ block {blocks}, step {step}"),
+        "mark_mended": _("mended: block {blocks}, step {step}"),
         "axis_layer": _("Layer, from input to output"),
         "axis_block": _("Block, from input to output"),
         "mode_held_out": _("Held-out set"),

@@ -36,7 +36,8 @@ def show_page() -> None:
     with bar:
         show_bar(race, shared, names)
         show_toggles(race)
-    show_board("board", race, seen_revision(PAGE), [Look(name, i) for i, name in enumerate(names)])
+    show_board("board", race, seen_revision(PAGE), [Look(name, i) for i, name in enumerate(names)],
+               cutting=True)
     show_words("lane", "stem", "held-out", "W_s", "r", "cosine", "bit")
     lesson.show_lesson(race.config)
 
