@@ -13,6 +13,7 @@ from resnet_viz.figures.architecture import draw_architectures
 from resnet_viz.figures.block import draw_rows, draw_scatter, list_rows, measure_reach
 from resnet_viz.figures.equations import write_equations
 from resnet_viz.figures.examples import COLUMNS, ROWS, draw_examples
+from resnet_viz.figures.operations import draw_chain
 from resnet_viz.lab.architecture import trace_architecture, trace_net
 from resnet_viz.lab.datasets import take_examples
 from resnet_viz.lab.experiments import training
@@ -232,3 +233,12 @@ def test_the_figure_as_a_page_needs_no_network() -> None:
     assert page.count("layer4.1.conv2") == 2 and "<title>ResNet-18</title>" in page and len(page) > 3_000_000
     assert page.count("<tr>") == 1 + 20 + 2 + 20 + 1 and "11,689,512 parameters, 1,814,073,344 multiply-adds" in page
     assert not re.search(r'<(script|link)[^>]+(src|href)=', page)
+
+
+def test_a_chain_shows_the_net_as_it_was_trained() -> None:
+    """An arc for each shortcut that is there, scissors where one was cut; a cut block that is dropped is passed by."""
+    net = NetConfig(depth=8, cuts=(1,))
+    whole, dropped = draw_chain(net, [], "#000"), draw_chain(net, [Operation("lesion", 1)], "#000")
+    assert whole.count("60C") == 2 and whole.count("✂") == 1
+    assert dropped.count("60C") == 3 and dropped.count("✂") == 0
+    assert draw_chain(net, [Operation("cut-shortcut", 0)], "#000").count("60C") == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from resnet_viz.figures.credit import (
     draw_credit,
     draw_maps,
     draw_points,
+    find_branches,
     find_disagreements,
     find_reach,
     is_constant,
@@ -20,6 +23,7 @@ from resnet_viz.figures.credit import (
     measure_gap,
 )
 from resnet_viz.records import AblationResult, CreditResult
+from resnet_viz.ui.splitting import tell_residual
 
 NAN = float("nan")
 
@@ -64,6 +68,16 @@ def test_opposite_signs_are_found_and_marked() -> None:
     marks = [note for note in figure.layout.annotations if note.text == "≠"]
     assert [(note.x, note.y) for note in marks] == [(1, -2.0)]
     assert not [note for note in draw_credit(SPLIT, {}, find_reach([SPLIT])).layout.annotations if note.text == "≠"]
+
+
+def test_a_block_whose_shortcut_is_cut_is_not_compared_with_the_others() -> None:
+    """There the branch has all the credit, and ablation drops the whole block: another question. It is said."""
+    cut = replace(SPLIT, shortcut=np.where([True, False, False], np.nan, SPLIT.shortcut))
+    assert np.isnan(find_branches(cut)).tolist() == [True, False, False]
+    assert find_branches(PLAIN) is PLAIN.branch
+    assert not [note for note in draw_credit(cut, {}, find_reach([cut]), LOST).layout.annotations if note.text == "≠"]
+    told = tell_residual(cut, LOST)
+    assert "of 2 blocks" in told[0] and "In block 1 the shortcut is cut" in told[1]
 
 
 @pytest.mark.parametrize(("branch", "lost", "found"), [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,6 +15,7 @@ from resnet_viz.figures import gradients
 from resnet_viz.figures.paths import count_left, count_lengths, draw_lengths, draw_norms, list_paths
 from resnet_viz.figures.unravelled import BARS, FAINTEST, draw_unravelled, make_picture
 from resnet_viz.records import Autocorrelation, PathsResult, SlopeResult
+from resnet_viz.ui.views.paths import tell_deletion, tell_lengths
 
 NAMES = ["Plain net", "Residual net"]
 
@@ -21,26 +23,42 @@ NAMES = ["Plain net", "Residual net"]
 # ---------------------------------------------------------------------------------------------------- paths
 
 
-@given(st.integers(1, 8))
-def test_every_path_is_listed_once_short_ones_first(blocks: int) -> None:
-    takes = list_paths(blocks)
-    assert len({tuple(take) for take in takes.tolist()}) == 2**blocks
-    assert (np.diff(takes.sum(1)) >= 0).all()
-    assert np.bincount(takes.sum(1)).tolist() == count_lengths(blocks, True).tolist()
+SKIPS = st.lists(st.booleans(), min_size=1, max_size=8)  # of each block whether it has a shortcut
 
 
-@given(st.integers(1, 8), st.data())
-def test_deleting_a_block_leaves_half_of_the_paths_and_none_of_a_plain_net(blocks: int, data: st.DataObject) -> None:
-    """Claim on the page: those that took the block's branch are gone, whichever block it is."""
-    block, takes = data.draw(st.integers(0, blocks - 1)), list_paths(blocks)
+@given(SKIPS)
+def test_every_path_is_listed_once_short_ones_first(skips: list[bool]) -> None:
+    """Of blocks without a shortcut all take the branch."""
+    takes = list_paths(skips)
+    assert len({tuple(take) for take in takes.tolist()}) == 2 ** sum(skips)
+    assert (np.diff(takes.sum(1)) >= 0).all() and takes[:, ~np.array(skips)].all()
+    assert np.bincount(takes.sum(1)).tolist() == count_lengths(len(skips), sum(skips)).tolist()
+
+
+@given(SKIPS, st.data())
+def test_deleting_a_block_leaves_half_of_the_paths_and_none_of_a_plain_net(skips: list[bool], data: st.DataObject) -> None:
+    """Claim on the page: those that took the block's branch are gone, whichever block it is; without a shortcut, all."""
+    blocks, takes = len(skips), list_paths(skips)
+    block = data.draw(st.integers(0, blocks - 1))
     left = takes[~takes[:, block]]
-    assert np.bincount(left.sum(1), minlength=blocks + 1).tolist() == count_left(blocks, True).tolist()
-    assert count_left(blocks, True).sum() == 2 ** (blocks - 1)
-    assert count_lengths(blocks, False).sum() == 1 and count_left(blocks, False).sum() == 0
+    assert np.bincount(left.sum(1), minlength=blocks + 1).tolist() == count_left(skips, block).tolist()
+    assert count_left(skips, block).sum() == (len(takes) / 2 if skips[block] else 0)
+    assert count_lengths(blocks, 0).sum() == 1 and count_left([False] * blocks, block).sum() == 0
+
+
+def test_a_cut_shortcut_is_not_drawn_and_what_is_said_counts_what_is_left() -> None:
+    takes = list_paths((True, False, True))
+    svg = draw_unravelled(takes, 0, np.ones(4), np.zeros(4), "#0072B2")
+    drawn = {(k, way) for k, way in re.findall(r'data-block="(\d)" data-way="(\w+)"', svg)}
+    assert drawn == {("0", "shortcut"), ("0", "branch"), ("1", "branch"), ("2", "shortcut"), ("2", "branch")}
+    assert svg.count("rv-sum") == 2
+    assert "4 paths of lengths 1 to 3, 2 on average" in tell_lengths("A", count_lengths(3, 2))
+    assert "2² = 4 paths → 0" in tell_deletion("A", (True, False, True), 1)
+    assert "2² = 4 paths → 2¹ = 2" in tell_deletion("A", (True, False, True), 0)
 
 
 def draw(blocks: int, at: int) -> tuple[ElementTree.Element, np.ndarray, np.ndarray, np.ndarray]:
-    takes = list_paths(blocks)
+    takes = list_paths([True] * blocks)
     norms = 10.0 ** -takes.sum(1)
     lacking = np.linspace(1.5, 0, len(takes))
     return ElementTree.fromstring(draw_unravelled(takes, at, norms, lacking, "#0072B2")), takes, norms, lacking
@@ -87,28 +105,28 @@ def test_bars_are_what_the_sum_lacks() -> None:
 
 @pytest.mark.parametrize("norms", [np.zeros(4), np.full(4, 0.5), np.array([0, 1, 2, 0.0])])
 def test_norms_of_zero_can_be_drawn(norms: np.ndarray) -> None:
-    svg = draw_unravelled(list_paths(2), 0, norms, np.zeros(4), "#0072B2")
+    svg = draw_unravelled(list_paths([True] * 2), 0, norms, np.zeros(4), "#0072B2")
     assert "nan" not in svg and "inf" not in svg
 
 
 def test_picture_is_a_file_of_its_own() -> None:
-    svg = draw_unravelled(list_paths(3), 2, np.ones(8), np.zeros(8), "#0072B2")
+    svg = draw_unravelled(list_paths([True] * 3), 2, np.ones(8), np.zeros(8), "#0072B2")
     root = ElementTree.fromstring(make_picture(svg, ".a { fill: red; }"))
     assert root.find("{*}style").text == ".a { fill: red; }" and root.find("{*}rect").get("fill") == "#FFFFFF"
 
 
 def make_result(residual: bool, norm: float) -> PathsResult:
-    lengths = count_lengths(4, residual)
+    lengths = count_lengths(4, 4 * residual)
     norms = norm ** np.arange(5) * (lengths > 0)
     return PathsResult(lengths, norms, norms * lengths, 1.25, 0.0)
 
 
 def test_lengths_are_bars_and_what_is_left_stands_in_them() -> None:
-    counts = [count_lengths(4, residual) for residual in (False, True)]
+    counts = [count_lengths(4, shortcuts) for shortcuts in (0, 4)]
     figure = draw_lengths(NAMES, counts)
     assert [bar.name for bar in figure.data] == NAMES
     assert np.array_equal(np.nan_to_num(figure.data[1].y), [1, 4, 6, 4, 1])
-    left = [count_left(4, residual) for residual in (False, True)]
+    left = [count_left([residual] * 4, 0) for residual in (False, True)]
     figure = draw_lengths(NAMES, counts, left)
     assert [bar.name for bar in figure.data] == [f"{name}, {when}" for name in NAMES for when in ("before", "left")]
     assert [np.nansum(bar.y) for bar in figure.data] == [1, 0, 16, 8]
@@ -117,7 +135,7 @@ def test_lengths_are_bars_and_what_is_left_stands_in_them() -> None:
 
 @pytest.mark.parametrize(("blocks", "step"), [(1, 1), (12, 1), (13, 5), (54, 5)])
 def test_lengths_have_marks_that_can_be_read(blocks: int, step: int) -> None:
-    axis = draw_lengths(NAMES[1:], [count_lengths(blocks, True)]).layout.xaxis
+    axis = draw_lengths(NAMES[1:], [count_lengths(blocks, blocks)]).layout.xaxis
     assert axis.dtick == step and axis.range[0] < 0 < blocks < axis.range[1] < blocks + 1
 
 

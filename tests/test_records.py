@@ -394,6 +394,14 @@ def test_cuts_are_a_set_in_the_order_of_the_blocks():
     assert [race.lane_at(0, step).net.cuts for step in (0, 9, 10)] == [(3, 4), (3, 4), (4,)]
 
 
+def test_what_was_cut_and_mended_on_the_way_is_listed() -> None:
+    changes = (Change(20, 1, "cuts", (3,)), Change(10, 1, "cuts", (3, 4)), Change(15, 1, "lr", 0.1),
+               Change(10, 0, "cuts", (1,)), Change(30, 1, "cuts", (3,)), Change(40, 1, "cuts", (5,)))
+    race = RaceConfig(lanes=(Lane(), Lane(NetConfig(cuts=(4,)))), changes=changes)
+    assert race.list_cuts(0) == [(10, (1,), ())]
+    assert race.list_cuts(1) == [(10, (3,), ()), (20, (), (4,)), (40, (5,), (3,))]
+
+
 def test_a_shortcut_is_there_where_nothing_cuts_it():
     """Neither the block's cut, nor the whole net's toggle, nor the kind of shortcut."""
     net = NetConfig(depth=8, shortcut="projection-all", cuts=(1,))

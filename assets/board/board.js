@@ -34,6 +34,7 @@ export class Board {
     this.sizes = new ResizeObserver(() => this.resized());
     this.sizes.observe(root);
     root.addEventListener("keydown", (event) => event.key === "Escape" && this.escape());
+    this.full = false; // whether the server has refused to take one more live change
     this.paper = matchMedia("print");
     this.turned = () => this.print(this.paper.matches);
     this.paper.addEventListener("change", this.turned);
@@ -86,6 +87,8 @@ export class Board {
   // -- what the server tells: the race
 
   receive(message) {
+    if (message.type === "full") return this.refuse();
+    if (message.status.revision !== this.status.revision) this.full = false;
     this.status = message.status;
     this.compareState();
     if (message.type === "snapshot") this.restart(message.race);
@@ -117,7 +120,8 @@ export class Board {
    */
   compareState() {
     const { state: told, revision: at } = this.status;
-    const settingsOnly = told === this.data?.state && at !== this.data?.revision; // mostly the page's own doing, being drawn
+    const settingsOnly = told === this.data?.state && at !== this.data?.revision
+      && this.cutAt !== this.data?.revision; // mostly the page's own doing, being drawn; not where this board has cut
     this.comparing ??= setTimeout(() => {
       this.comparing = undefined;
       if (this.isBeingDrawn()) {
@@ -157,6 +161,23 @@ export class Board {
   select(block) {
     this.selected = block === this.selected ? null : block;
     this.refresh();
+  }
+
+  /** Whether this board may cut a lane's shortcuts, and the lane has any. */
+  canCut(lane) {
+    return Boolean(this.data.cutting && this.lanes[lane]?.cuts);
+  }
+
+  /** Cut the shortcut of one block of a lane, or mend it, from the next step on. */
+  cut(lane, block) {
+    if (!this.canCut(lane)) return;
+    this.cutAt = this.data.revision;
+    this.source.send({ type: "cut", lane, block, cut: !this.lanes[lane].cuts.includes(block) });
+  }
+
+  refuse() {
+    this.full = true;
+    this.schedule();
   }
 
   escape() {

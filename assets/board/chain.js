@@ -1,6 +1,7 @@
 /* One net as a picture: a chain of blocks, coloured by gradient norm, under shortcuts as thick as what they carry.
  *
- * The board is told which block a reader points at or selects; it shows the same block in all its views.
+ * The board is told which block a reader points at or selects; it shows the same block in all its views. A shortcut that may
+ * be cut is a button of its own, above its block's.
  */
 
 import { gradientColour } from "./colour.js";
@@ -27,7 +28,7 @@ function chainGeometry(blocks, width) {
 
 export class Chain {
   constructor(board, index) {
-    Object.assign(this, { board, index, focused: 0, blocks: [] });
+    Object.assign(this, { board, index, focused: 0, focusedArc: 0, blocks: [] });
     this.scroll = html("div", { class: "rv-chain", "data-testid": `chain-${index}` });
   }
 
@@ -37,9 +38,11 @@ export class Chain {
     const width = this.scroll.clientWidth;
     if (!width) return;
     const hadFocus = this.scroll.contains(document.activeElement);
+    const onArc = document.activeElement?.matches?.(".rv-arc");
     Object.assign(this, { stamp, race });
     this.geometry = chainGeometry(lane.blocks, width);
     this.focused = Math.min(this.focused, lane.blocks.length - 1);
+    this.focusedArc = Math.min(this.focusedArc, lane.blocks.length - 1);
     const { geometry } = this;
     const staged = new Set(lane.blocks.map((block) => block.out)).size > 1;
     const height = staged ? 116 : 98;
@@ -47,11 +50,11 @@ export class Chain {
     root.append(svg("path", { class: "rv-wire", d: `M1 ${geometry.middle}H${geometry.width - 1}` }));
     root.append(...this.ends(geometry));
     this.blocks = lane.blocks.map((block, k) => this.block(block, k));
-    root.append(...this.blocks.map((block) => block.node), ...this.blocks.flatMap((block) => block.plus));
+    root.append(...this.blocks.map(({ node }) => node), ...this.blocks.map(({ arc }) => arc.node), ...this.blocks.flatMap(({ plus }) => plus));
     if (staged) root.append(...this.stageLabels(lane));
     this.svg = root;
     this.scroll.replaceChildren(root);
-    if (hadFocus) this.blocks[this.focused]?.node.focus();
+    if (hadFocus) (onArc ? this.blocks[this.focusedArc]?.arc : this.blocks[this.focused])?.node.focus();
   }
 
   ends({ width, end, middle, half }) {
@@ -67,24 +70,42 @@ export class Chain {
     const [x, y] = [left[k], middle - half];
     const node = svg("g", { class: "rv-block", role: "button", "data-testid": `block-${this.index}-${k + 1}` });
     const [from, to] = [x - reach, x + width + reach];
-    const rise = middle - 58;
-    const arc = svg("path", { class: `rv-shortcut rv-${block.shortcut}`, d: `M${from} ${middle}C${from} ${rise} ${to} ${rise} ${to} ${middle}` });
     const face = svg("rect", { class: "rv-face", x, y, width, height: 2 * half, rx: width > 14 ? 4 : 2 });
     const parts = [
       svg("rect", { class: "rv-hit", x: x + width / 2 - pitch / 2, y: 0, width: pitch, height: middle + half + 20 }),
       svg("rect", { class: "rv-ring", x: x - 3, y: y - 3, width: width + 6, height: 2 * half + 6, rx: 6 }),
-      arc,
       face,
     ];
     if (width > 14) parts.push(svg("path", { class: "rv-seam", d: `M${x + width / 2} ${y + 6}V${middle + half - 6}` }));
-    if (block.shortcut === "projection") parts.push(this.projectionMark(x + width / 2));
     const every = pitch >= 19 ? 1 : pitch >= 11 ? 5 : 10;
     if (k === 0 || (k + 1) % every === 0) parts.push(this.label(x + width / 2, "middle", k + 1, middle + half + 16));
     node.append(...parts);
     node.setAttribute("aria-label", fill(this.board.text.block, { number: k + 1 }));
+    if (this.board.data.cutting) node.setAttribute("aria-keyshortcuts", "S");
     this.listen(node, k);
+    const arc = this.arc(block, k, from, to);
     const plus = pitch > 48 ? [svg("path", { class: "rv-plus", d: this.plusPath(to, middle) })] : [];
     return { node, face, arc, plus };
+  }
+
+  /** A shortcut: its line, the two ends that are left of it where it is cut, and what a pointer can hit. */
+  arc({ shortcut }, k, from, to) {
+    const { middle, pitch } = this.geometry;
+    const [rise, centre, part] = [middle - 58, (from + to) / 2, 0.32];
+    const whole = `M${from} ${middle}C${from} ${rise} ${to} ${rise} ${to} ${middle}`;
+    const stub = (start, other) => {
+      const across = start + (other - start) * part ** 2 * (3 - 2 * part); // de Casteljau: the curve's first `part`
+      const up = middle - 58 * 3 * part * (1 - part);
+      return `M${start} ${middle}C${start} ${middle - 58 * part} ${start + (other - start) * part ** 2} ${middle - 58 * (2 * part - part ** 2)} ${across} ${up}`;
+    };
+    const line = svg("path", { class: `rv-shortcut rv-${shortcut}`, d: whole });
+    const ends = svg("path", { class: "rv-shortcut rv-ends", d: stub(from, to) + stub(to, from) });
+    const node = svg("g", { class: "rv-arc", "data-testid": `arc-${this.index}-${k + 1}` }, svg("path", { class: "rv-arc-hit", d: whole }), line, ends);
+    if (shortcut === "projection") node.append(this.projectionMark(centre));
+    if (pitch >= 15) node.append(svg("text", { class: "rv-scissors", x: centre, y: 21, "text-anchor": "middle" }, "✂\ufe0e"));
+    if (shortcut === "none") node.classList.add("rv-none");
+    else if (this.board.data.cutting) this.listenToArc(node, k);
+    return { node, line, ends };
   }
 
   label(x, anchor, words, y) {
@@ -128,13 +149,42 @@ export class Chain {
     node.addEventListener("keydown", (event) => this.keyPressed(event, k));
   }
 
+  listenToArc(node, k) {
+    node.setAttribute("role", "button");
+    node.setAttribute("aria-label", fill(this.board.text.cut_label, { number: k + 1 }));
+    node.addEventListener("pointerenter", () => this.board.point(this.index, k));
+    node.addEventListener("pointerleave", () => this.board.point(null, null));
+    node.addEventListener("focus", () => (this.focusedArc = k));
+    node.addEventListener("click", () => this.board.cut(this.index, k));
+    node.addEventListener("keydown", (event) => this.arcKeyPressed(event, k));
+  }
+
+  arcKeyPressed(event, k) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const target = { ArrowLeft: k - 1, ArrowRight: k + 1, Home: 0, End: this.blocks.length - 1 }[event.key];
+    if (target !== undefined) this.focusArc(target);
+    else if (event.key === "ArrowDown") this.focus(k);
+    else if (["Enter", " ", "s", "S"].includes(event.key)) this.board.cut(this.index, k);
+    else return;
+    event.preventDefault();
+  }
+
+  focusArc(k) {
+    this.focusedArc = Math.min(this.blocks.length - 1, Math.max(0, k));
+    this.blocks[this.focusedArc].arc.node.setAttribute("tabindex", 0);
+    this.blocks[this.focusedArc].arc.node.focus();
+    this.blocks[this.focusedArc].node.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
   keyPressed(event, k) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const end = this.blocks.length - 1;
     const target = { ArrowLeft: k - 1, ArrowRight: k + 1, Home: 0, End: end }[event.key];
     const lane = { ArrowUp: this.index - 1, ArrowDown: this.index + 1 }[event.key];
     if (target !== undefined) this.focus(target);
     else if (lane !== undefined) this.board.rows.chains[lane]?.focus(k);
     else if (event.key === "Enter" || event.key === " ") this.board.select(k);
+    else if (event.key.toLowerCase() === "s" && this.board.canCut(this.index)) this.board.cut(this.index, k);
     else return;
     event.preventDefault();
   }
@@ -148,15 +198,20 @@ export class Chain {
   draw(lane, { pointed, selected }) {
     setAttribute(this.stem, "style", `fill:${gradientColour(lane.gradient?.[0])}`);
     setAttribute(this.svg, "aria-label", fill(this.board.text.chain_label, { lane: this.board.laneName(this.index) }));
-    this.scroll.classList.toggle("rv-plain", !lane.skip);
+    this.scroll.classList.toggle("rv-plain", !lane.cuts); // the toggle of the whole net is off
     const thickest = Math.min(6, Math.max(1.6, 0.15 * this.geometry.pitch));
-    this.blocks.forEach(({ node, face, arc }, k) => {
+    this.blocks.forEach(({ node, face, arc, plus }, k) => {
       setAttribute(face, "style", `fill:${gradientColour(lane.gradient?.[2 * k + 2])}`);
-      const share = lane.share?.[k];
-      setAttribute(arc, "style", `stroke-width:${(thickest * (isNumber(share) ? 0.1 + 0.9 * share : 0.3)).toFixed(2)}`);
+      const [share, cut] = [lane.share?.[k], lane.cuts?.includes(k) ?? false];
+      setAttribute(arc.line, "style", `stroke-width:${(thickest * (isNumber(share) ? 0.1 + 0.9 * share : 0.3)).toFixed(2)}`);
       setAttribute(node, "aria-pressed", k === selected);
       setAttribute(node, "tabindex", k === this.focused ? 0 : -1);
       node.classList.toggle("rv-pointed", k === pointed);
+      arc.node.classList.toggle("rv-cut", cut);
+      plus.forEach((sum) => sum.classList.toggle("rv-none", cut));
+      if (!arc.node.hasAttribute("role")) return;
+      setAttribute(arc.node, "aria-pressed", cut);
+      setAttribute(arc.node, "tabindex", k === this.focusedArc ? 0 : -1);
     });
   }
 }

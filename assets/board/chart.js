@@ -1,5 +1,6 @@
 /* One chart: title, modes and tools around a Plotly plot. Once mounted it stays, its zoom with it. */
 
+import { listMarks, withMarks } from "./marks.js";
 import { fill, html, scalable, setAttribute, setText, svg } from "./tools.js";
 
 const ICONS = {
@@ -109,7 +110,8 @@ export class Chart {
     this.drawnAt = performance.now();
     this.buttons.forEach((button, i) => setAttribute(button, "aria-pressed", this.spec.modes[i] === this.mode));
     this.drawNote();
-    const figure = this.spec.figure(this.board, this.mode, this);
+    const bare = this.spec.figure(this.board, this.mode, this);
+    const figure = this.overSteps ? withMarks(this.board, this.plot.clientWidth, bare) : bare;
     const { status, text } = this.board;
     const most = Math.max(0, ...figure.traces.map(({ y }) => y.length));
     this.hint.hidden = most > (status.state === "ready" ? 1 : 0); // one point is the start, which Play leads away from
@@ -133,9 +135,14 @@ export class Chart {
     return this.stale && !this.held && (this.visible || !this.mounted) && this.plot.clientWidth > 0;
   }
 
+  get overSteps() {
+    return this.spec.x === "axis_step";
+  }
+
   spokenTitle() {
     const { text } = this.board;
-    return `${text[`${this.spec.id}_title`]}${this.spec.modes.length ? ` · ${text[`mode_${this.mode}`]}` : ""} · ${text[this.spec.x]}`;
+    const title = `${text[`${this.spec.id}_title`]}${this.spec.modes.length ? ` · ${text[`mode_${this.mode}`]}` : ""} · ${text[this.spec.x]}`;
+    return [title, ...(this.overSteps ? listMarks(this.board) : [])].join(text.sentence_end);
   }
 
   drawNote() {

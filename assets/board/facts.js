@@ -35,14 +35,16 @@ export class Tooltip {
     if (!facts) return;
     const [title, layers] = blockTitle(board, pointed.block);
     const rows = Object.entries(facts).flatMap(([name, value]) => [html("dt", {}, text[name]), html("dd", {}, value)]);
-    tooltip.replaceChildren(html("p", {}, html("b", {}, title), ` ${board.laneName(pointed.lane)}`), html("p", {}, layers), html("dl", {}, ...rows));
+    const cut = board.lanes[pointed.lane].cuts?.includes(pointed.block) ? [text.is_cut] : [];
+    const lines = [layers, ...cut].map((words) => html("p", {}, words));
+    tooltip.replaceChildren(html("p", {}, html("b", {}, title), ` ${board.laneName(pointed.lane)}`), ...lines, html("dl", {}, ...rows));
     const { node, face } = board.rows.chains[pointed.lane].blocks[pointed.block];
     const [box, frame] = [face.getBoundingClientRect(), board.root.getBoundingClientRect()];
     const left = box.left + box.width / 2 - frame.left - tooltip.offsetWidth / 2;
     tooltip.style.left = `${Math.max(0, Math.min(left, frame.width - tooltip.offsetWidth))}px`;
     tooltip.style.top = `${box.bottom - frame.top + 28}px`;
     const known = Object.entries(facts).map(([name, value]) => `${text[name]} ${value}`);
-    setAttribute(node, "aria-label", [title, layers, ...known].join(text.sentence_end));
+    setAttribute(node, "aria-label", [title, layers, ...cut, ...known].join(text.sentence_end));
   }
 }
 

@@ -1,4 +1,5 @@
-/* The feed: the WebSocket by which the server pushes a snapshot, then about ten deltas a second (see ui/feed.py). */
+/* The feed: the WebSocket by which the server pushes a snapshot, then about ten deltas a second, and the board asks for
+   a shortcut to be cut (see ui/feed.py). */
 
 const HIDDEN_MS = 15000; // a tab hidden this long lets its race rest
 const SILENT_MS = 2000; // the server says something each second: after this long without a word it is not to be heard
@@ -48,13 +49,18 @@ export class Feed {
     this.listen();
     this.heard();
     if (message.type === "beat") return;
-    this.seq = message.seq;
+    this.seq = message.seq ?? this.seq; // an answer to what this board asked for is none of the race's messages
     this.onMessage(message);
   }
 
   heard() {
     Object.assign(this, { delay: 250, attempts: -Infinity });
     this.tell("open");
+  }
+
+  /** Ask the server for something; where it is not heard now, nothing is asked. */
+  send(message) {
+    if (this.connection === "open" && this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
   tell(connection) {

@@ -21,7 +21,7 @@ export function laneTable(board, columns, cells) {
 }
 
 /** What colour and thickness of a chain's parts mean. */
-export function buildKey({ text }) {
+export function buildKey({ text, data }) {
   const powers = Array.from({ length: 6 }, (_, i) => SCALE.low + 2 * i);
   const stops = Array.from({ length: 21 }, (_, i) => scaleColour(i / 20)).join(",");
   const ticks = powers.map((power) => html("span", {}, `10${superscript(power)}`));
@@ -31,7 +31,7 @@ export function buildKey({ text }) {
   const entry = (words, ...arcs) => html("li", {}, ...arcs, words);
   return [
     html("div", { class: "rv-scale" }, html("p", {}, text.scale_title), bar, html("div", { class: "rv-ticks" }, ...ticks)),
-    html("ul", {}, entry(text.key_share, arc("identity", 1.5), arc("identity", 5)), entry(text.key_zero_pad, arc("zero-pad", 2)), entry(text.key_projection, arc("projection", 3)), html("li", { class: "rv-press" }, text.key_click)),
+    html("ul", {}, entry(text.key_share, arc("identity", 1.5), arc("identity", 5)), entry(text.key_zero_pad, arc("zero-pad", 2)), entry(text.key_projection, arc("projection", 3)), html("li", { class: "rv-press" }, data.cutting ? text.key_cut : text.key_click)),
   ];
 }
 

@@ -48,9 +48,9 @@ function take(series, count) {
 }
 
 class RecordedLane {
-  constructor({ net, arrays, probe_step: probeStep, stages, watched, overflow }) {
+  constructor({ net, arrays, probe_step: probeStep, stages, marks = [], watched, overflow }) {
     const read = Object.fromEntries(Object.entries(arrays).map(([name, array]) => [name, readArray(array)]));
-    Object.assign(this, { net, read, stages, overflow, probeStep });
+    Object.assign(this, { net, read, stages, marks, overflow, probeStep });
     const named = (names) => Object.fromEntries(Object.entries(names).map(([name, source]) => [name, read[source]]));
     const watch = (values) => (watched === null ? meanOf(values) : values[watched]);
     const means = Object.entries(MEANS).map(([name, source]) => [name, read[source].map(watch)]);
@@ -72,7 +72,7 @@ class RecordedLane {
       ...this.net, ...this.stages[findNewest(this.stages.map(({ step: first }) => first), step)], step,
       points: take(this.points, row + 1), probes: take(this.probes, probe + 1),
       gradient: this.read.gradient[row] ?? null, ...Object.fromEntries(profiles),
-      scores: null, scores_before: null, probed: this.probeStep[probe] ?? null,
+      marks: this.marks, scores: null, scores_before: null, probed: this.probeStep[probe] ?? null,
     };
   }
 }

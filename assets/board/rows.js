@@ -2,6 +2,7 @@
 
 import { Chain } from "./chain.js";
 import { laneTable, swatch } from "./legend.js";
+import { numberBlocks } from "./marks.js";
 import { scoresOf } from "./series.js";
 import { fill, fixed, html, isNumber, part, percent, scientific, setText } from "./tools.js";
 
@@ -65,6 +66,7 @@ export class Rows {
       fill(text.parameters, { count: board.short(lane.parameters) }),
       fill(text.multiply_adds, { count: board.short(lane.multiply_adds) }),
     ];
+    if (lane.cuts?.length) known.push(fill(text.cut_blocks, { blocks: numberBlocks(lane.cuts) }));
     setText(facts, known.join(" · "));
     const [now, before] = [scoresOf(lane), lane.scores_before];
     for (const [name, nodes] of Object.entries(numbers)) {

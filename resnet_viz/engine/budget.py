@@ -95,13 +95,14 @@ def input_credit(net: NetConfig, data: DataShape, method: str = "integrated-grad
     return Work(count, count / 8)
 
 
-def list_path_counts(blocks: int, samples: int) -> list[int]:
-    return [min(samples, math.comb(blocks, k)) for k in range(blocks + 1)]
+def list_path_counts(shortcuts: int, samples: int) -> list[int]:
+    return [min(samples, math.comb(shortcuts, k)) for k in range(shortcuts + 1)]
 
 
 def length_of_paths(net: NetConfig, data: DataShape, samples_per_length: int = 20, seed: int = 0, count: int = 16) -> Work:
-    paths = list_path_counts(net.blocks, samples_per_length) if net.residual else [1]
-    whole = 2**net.blocks if net.blocks <= 8 else 0
+    shortcuts = sum(net.skips)
+    paths = list_path_counts(shortcuts, samples_per_length)
+    whole = 2**shortcuts if net.blocks <= 8 else 0
     return Work(3 * count * (sum(paths) + whole), 3 * (len(paths) + whole * count / 512), count, double=True)
 
 

@@ -156,6 +156,17 @@ class Race:
         self.publish()
         self._ensure_task()  # at rest, the change shows at once in what is measured
 
+    async def cut(self, lane: int, block: int, cut: bool) -> None:
+        """Cut the shortcut of one block, or mend it: live; where nothing has been trained yet, from the start."""
+        known = set(self.lanes_now()[lane].net.cuts)
+        cuts = tuple(sorted(known | {block} if cut else known - {block}))
+        if self.step or self.state != "ready":
+            await self.change(lane, "cuts", cuts)
+            return
+        lanes = tuple(one.changed("cuts", cuts) if i == lane else one for i, one in enumerate(self.config.lanes))
+        changes = tuple(item for item in self.config.changes if (item.step, item.lane, item.name) != (0, lane, "cuts"))
+        await self.reset(replace(self.config, lanes=lanes, changes=changes))
+
     async def extend(self, steps: int) -> None:
         """Set the limit of steps."""
         steps = max(steps, self.frontier, 1)

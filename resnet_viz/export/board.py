@@ -48,6 +48,11 @@ def describe_net(net: NetConfig, data: DataShape) -> dict[str, Any]:
     }
 
 
+def find_cuts(net: NetConfig) -> list[int] | None:
+    """The blocks whose shortcut is cut; None where the whole net has none, so that there is nothing to cut or mend."""
+    return list(net.cuts) if net.skip and net.shortcut != "none" else None
+
+
 def words() -> dict[str, str]:
     """Every text the board shows, in the session's language; `{name}` is filled in the browser."""
     return _status_words() | _net_words() | _chart_words()
@@ -81,6 +86,10 @@ def _status_words() -> dict[str, str]:
             "learning rate."
         ),
         **{f"overflow_{name}": _(words) for name, words in OVERFLOWS.items()},
+        "cuts_full": _("This race has as many live changes as it can: its shortcuts stay as they are. Reset it, or go back "
+                       "to an earlier step."),
+        "said_cut": _("{lane}: shortcut cut, block {blocks}, step {step}"),
+        "said_mended": _("{lane}: shortcut mended, block {blocks}, step {step}"),
         "failed": _("The race stopped because of an error on the server. Reset it to start again."),
         "press_play": _("Press Play to start"),
         "nothing_yet": _("Nothing measured yet"),
@@ -119,6 +128,10 @@ def _net_words() -> dict[str, str]:
         "key_zero_pad": _("Zero padding"),
         "key_projection": _("Projection Wₛ"),
         "key_click": _("Click a block for its numbers."),
+        "key_cut": _("Click a block for its numbers, an arc (or press S) to cut or mend its shortcut."),
+        "cut_label": _("Cut the shortcut of block {number}"),
+        "cut_blocks": _("✂ block {blocks}"),
+        "is_cut": _("Its shortcut is cut."),
     }
 
 
@@ -135,6 +148,8 @@ def _chart_words() -> dict[str, str]:
         "layers_title": _("Gradient, layer by layer"),
         "blocks_title": _("What the shortcut carries"),
         "axis_step": _("Step"),
+        "mark_cut": _("✂ block {blocks}, step {step}"),
+        "mark_mended": _("mended: block {blocks}, step {step}"),
         "axis_layer": _("Layer, from input to output"),
         "axis_block": _("Block, from input to output"),
         "mode_held_out": _("Held-out set"),

@@ -81,9 +81,17 @@ def write_mark(item: Change | Edit, names: Names, labels: Callable[[], Mapping[s
     what = item.operation.kind if isinstance(item, Edit) else item.name
     words = labels().get(what, what)
     if isinstance(item, Change):
-        value = {True: _("on"), False: _("off")}[item.value] if isinstance(item.value, bool) else write_number(item.value)
-        words = f"{words} = {value}"
+        words = f"{words} = {write_change(item.value)}"
     return _("Step {step}, {net}: {what}").format(step=f"{item.step:,}", net=names()[item.lane], what=words)
+
+
+def write_change(value: Any) -> str:
+    """What a live setting was changed to; blocks as the chain counts them."""
+    if isinstance(value, bool):
+        return _("on") if value else _("off")
+    if isinstance(value, tuple):
+        return _(", ").join(str(block + 1) for block in value) or "–"
+    return write_number(value)
 
 
 def write_page(film: Mapping[str, Any]) -> str:

@@ -4,8 +4,9 @@
 
 A lane has `arrays` by the names of `Frame`: `shape`, and `data`, float32 in little-endian order, in base64. The step is the
 first axis: of `loss`, `accuracy`, `gradient` each step from 0 on; of the others the steps in `probe_step`. The last row is
-where training ended: measured, and not trained on. `net` is what the board draws of the net, and `stages` what of it
-changes on the way; `overflow` says why a run ended before its limit.
+where training ended: measured, and not trained on. `net` is what the board draws of the net, `stages` what of it changes on
+the way, and `marks` where its shortcuts were cut and mended: step, blocks cut, blocks mended. `overflow` says why a run
+ended before its limit.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from resnet_viz.export.board import describe_net
+from resnet_viz.export.board import describe_net, find_cuts
 from resnet_viz.records import Frame, RaceConfig
 
 FORMAT, VERSION = "resnet-viz recording", 1
@@ -38,10 +39,11 @@ def make_recording(config: RaceConfig, runs: Sequence[Frame]) -> dict[str, Any]:
 
 def describe_run(config: RaceConfig, lane: int, run: Frame) -> dict[str, Any]:
     steps = sorted({0, *(change.step for change in config.changes if change.lane == lane)})
-    stages = [{"step": step, "skip": config.lane_at(lane, step).net.residual} for step in steps]
+    nets = [config.lane_at(lane, step).net for step in steps]
+    stages = [{"step": step, "skip": net.residual, "cuts": find_cuts(net)} for step, net in zip(steps, nets, strict=True)]
     first = config.lanes[lane]
-    return {"net": describe_net(first.net, config.data), "stages": stages, "watched": first.train.decay_block,
-            "overflow": run.overflow, "probe_step": run.probe_step.tolist(),
+    return {"net": describe_net(first.net, config.data), "stages": stages, "marks": config.list_cuts(lane),
+            "watched": first.train.decay_block, "overflow": run.overflow, "probe_step": run.probe_step.tolist(),
             "arrays": {name: write_array(getattr(run, name)) for name in ARRAYS}}
 
 

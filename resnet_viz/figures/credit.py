@@ -40,6 +40,12 @@ def measure_gap(result: CreditResult) -> float:
     return float(np.abs(np.nan_to_num(result.shortcut) + result.branch - result.output_change).max())
 
 
+def find_branches(result: CreditResult) -> np.ndarray:
+    """The credit of the branches that have a shortcut beside them, (K,); all of them in a plain net. Else NaN."""
+    cut = np.isnan(result.shortcut)
+    return result.branch if cut.all() else np.where(cut, np.nan, result.branch)
+
+
 def find_disagreements(branch: np.ndarray, ablation: np.ndarray) -> tuple[list[int], tuple[int, int, int] | None]:
     """Blocks whose credit and ablation have opposite signs; and the block whose rank differs most, with its rank by
     credit and by ablation (1: the largest), or None where the two order the blocks alike. Blocks are counted from 0.
@@ -84,7 +90,7 @@ def draw_credit(result: CreditResult, opinions: dict[str, CreditResult], reach: 
         look = {"symbol": mark, "size": 8, "color": "#FFFFFF", "line": {"width": 1.5, "color": "#000000"}}
         figure.add_scatter(x=x, y=y, mode="markers", name=name, row=1, col=1, hovertemplate="%{y:.3f}", marker=look)
     if ablation is not None:
-        _add_ablation(figure, blocks, ablation, rows, find_disagreements(result.branch, ablation.logit)[0])
+        _add_ablation(figure, blocks, ablation, rows, find_disagreements(find_branches(result), ablation.logit)[0])
     for row in range(1, rows + 1):
         figure.add_hline(y=0, line={"color": GREY, "width": 1}, row=row, col=1)
     figure.update_xaxes(dtick=1 if len(blocks) <= 12 else max(1, len(blocks) // 8), range=[0.4, len(blocks) + 0.6])

@@ -37,8 +37,9 @@ def draw_chain(net: NetConfig, operations: Iterable[Operation], colour: str) -> 
     size, parts = min(40.0, 0.6 * pitch), []
     for k, plan in enumerate(plans):
         x, kinds = (k + 1) * pitch, done.get(k, set())
-        skip = net.residual and plan.shortcut != "none" and "cut-shortcut" not in kinds
-        if (skip or ("lesion" in kinds and not net.residual)) and net.blocks <= MAX_ARCS:
+        trained = net.has_shortcut(k)
+        skip = trained and "cut-shortcut" not in kinds
+        if (skip or ("lesion" in kinds and not trained)) and net.blocks <= MAX_ARCS:
             reach = 0.5 * pitch - 2
             dash = "" if plan.shortcut == "identity" else ' stroke-dasharray="5 4"'
             left, right = f"{x - reach:.1f}", f"{x + reach:.1f}"
@@ -52,6 +53,8 @@ def draw_chain(net: NetConfig, operations: Iterable[Operation], colour: str) -> 
             look = f'fill="{GREY}" fill-opacity="0.15" stroke="{GREY}"'
         parts.append(f'<rect x="{x - size / 2:.1f}" y="{60 - size / 2:.1f}" width="{size:.1f}" height="{size:.1f}" '
                      f'rx="3" stroke-width="1.5" {look}/>')
+        if net.residual and not trained and "lesion" not in kinds and net.blocks <= MAX_ARCS:
+            parts.append(f'<text x="{x:.1f}" y="32" text-anchor="middle" font-size="20" fill="{GREY}">✂</text>')
         if net.blocks <= 30:
             parts.append(f'<text x="{x:.1f}" y="104" text-anchor="middle" font-size="20" fill="{GREY}">{k + 1}'
                          "</text>")

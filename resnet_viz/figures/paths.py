@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -15,23 +16,21 @@ from resnet_viz.text import _, write_numbers
 DASHES = ("dash", "solid", "dot", "dashdot")
 
 
-def list_paths(blocks: int) -> np.ndarray:
-    """Which blocks each path takes the branch of: (2^K, K) bool, short paths first."""
-    takes = np.array(list(itertools.product((True, False), repeat=blocks)))
+def list_paths(skips: Sequence[bool]) -> np.ndarray:
+    """Which blocks each path takes the branch of, of those without a shortcut always: (2^S, K) bool, short paths first."""
+    takes = np.array(list(itertools.product(*((True, False) if skip else (True,) for skip in skips))))
     return takes[np.argsort(takes.sum(1), kind="stable")]
 
 
-def count_lengths(blocks: int, residual: bool) -> np.ndarray:
-    """How many paths lead through k = 0 … K branches: (K+1,) float64."""
-    counts = [math.comb(blocks, k) for k in range(blocks + 1)] if residual else [0] * blocks + [1]
-    return np.array(counts, float)
+def count_lengths(blocks: int, shortcuts: int) -> np.ndarray:
+    """How many paths lead through k = 0 … K branches, where so many of K blocks have shortcuts: (K+1,) float64."""
+    return np.array([0] * (blocks - shortcuts) + [math.comb(shortcuts, k) for k in range(shortcuts + 1)], float)
 
 
-def count_left(blocks: int, residual: bool) -> np.ndarray:
+def count_left(skips: Sequence[bool], block: int) -> np.ndarray:
     """How many of them are left when one block's branch is deleted: those along its shortcut, if it has one. (K+1,)"""
-    if not residual:
-        return np.zeros(blocks + 1)
-    return np.append(count_lengths(blocks - 1, True), 0)
+    blocks, shortcuts = len(skips), sum(skips)
+    return np.append(count_lengths(blocks - 1, shortcuts - 1), 0) if skips[block] else np.zeros(blocks + 1)
 
 
 def draw_lengths(names: list[str], lengths: list[np.ndarray], left: list[np.ndarray] | None = None) -> go.Figure:

@@ -10,7 +10,6 @@ from html import escape
 
 import numpy as np
 
-from resnet_viz.figures.paths import count_lengths
 from resnet_viz.text import _, percent_sign
 
 WIDTH = 720
@@ -24,10 +23,10 @@ SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 def draw_unravelled(takes: np.ndarray, at: int, norms: np.ndarray, lacking: np.ndarray, colour: str) -> str:
     """Paths `takes` (P, K) bool, those up to `at` lit; `norms` and `lacking` (P,) as `measure_each_path` returns them."""
-    blocks = takes.shape[1]
-    middle = LINE + 60 + STEP * int(count_lengths(blocks, True).max())
+    middle = LINE + 60 + STEP * int(np.bincount(takes.sum(1)).max())
     height = middle + BARS + 110
-    parts = [*_draw_net(takes[at]), *_draw_lengths(takes, at, norms, middle), *_draw_sum(at, lacking, middle + 84)]
+    parts = [*_draw_net(takes[at], takes.all(0)), *_draw_lengths(takes, at, norms, middle),
+             *_draw_sum(at, lacking, middle + 84)]
     return (f'<svg xmlns="http://www.w3.org/2000/svg" class="rv-unravelled" viewBox="0 0 {WIDTH} {height}" '
             f'style="--rv-colour:{colour}">{"".join(parts)}</svg>')
 
@@ -48,23 +47,26 @@ def _mark_way(looks: str, block: int, way: str, on: bool) -> str:
     return f'class="{looks}{" on" * on}" data-block="{block}" data-way="{way}"'
 
 
-def _draw_net(take: np.ndarray) -> list[str]:
-    """The chain of blocks: every way in grey, and over it in colour, those that are on."""
+def _draw_net(take: np.ndarray, cut: np.ndarray) -> list[str]:
+    """The chain of blocks: every way in grey, and over it in colour, those that are on. No path takes a cut shortcut."""
     pitch = (WIDTH - 2 * LEAD) / len(take)
     under, over, boxes = [], [], []
     for k, branch in enumerate(take.tolist()):
         x, end, centre = (LEAD + pitch * part for part in (k, k + 1, k + 0.5))
         ways = {"shortcut": f"M{x:.1f} {LINE}C{x:.1f} {TOP} {end:.1f} {TOP} {end:.1f} {LINE}",
                 "branch": f"M{x:.1f} {LINE}H{end:.1f}"}
+        if cut[k]:
+            del ways["shortcut"]
         for way, line in ways.items():
             mark = _mark_way("rv-take", k, way, branch == (way == "branch"))
             under.append(f'<path class="rv-way" d="{line}"/>')
             over.append(f'<path {mark} style="--rv-turn:{k}" pathLength="1" d="{line}"/>')
         box = _rect(centre - 21, LINE - 15, 42, 30, 'rx="4"')
         label = _text(centre, LINE + 5, "F" + str(k + 1).translate(SUBSCRIPTS))
-        boxes += [f'<g {_mark_way("rv-box", k, "branch", branch)}>{box}{label}</g>',
-                  f'<circle class="rv-sum" cx="{end:.1f}" cy="{LINE}" r="9"/>'
-                  f'<path class="rv-plus" d="M{end - 5:.1f} {LINE}h10m-5 -5v10"/>']
+        boxes.append(f'<g {_mark_way("rv-box", k, "branch", branch)}>{box}{label}</g>')
+        if not cut[k]:
+            boxes.append(f'<circle class="rv-sum" cx="{end:.1f}" cy="{LINE}" r="9"/>'
+                         f'<path class="rv-plus" d="M{end - 5:.1f} {LINE}h10m-5 -5v10"/>')
     ends = [f'<path class="rv-take on" d="M{x} {LINE}h20"/>' for x in (LEAD - 20, WIDTH - LEAD)]
     names = [_text(LEAD - 26, LINE + 5, "a[1]", "rv-end"),
              _text(WIDTH - LEAD + 26, LINE + 5, f"a[{2 * len(take) + 1}]", "rv-start")]

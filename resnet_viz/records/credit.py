@@ -28,7 +28,7 @@ class CreditResult:
     output, in units of the logit, signed, summed over units and averaged over `samples` examples.
 
     Block by block their sum is `output_change`, logit(x) - logit(baseline), but for `completeness_error` (K,), |sum -
-    output_change| / |output_change|: 0 where both are 0. `shortcut` is NaN in a plain net. Never to be added across
+    output_change| / |output_change|: 0 where both are 0. `shortcut` is NaN where there is none. Never to be added across
     blocks. Dhamdhere et al. 2018 (1805.12233); Sundararajan et al. 2017 (1703.01365).
 
     In a mean errors of opposite signs cancel: `single_error` (samples,) is each example's own, at its worst block.

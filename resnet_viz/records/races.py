@@ -168,6 +168,16 @@ class RaceConfig:
                 lane = lane.changed(change.name, change.value)
         return lane
 
+    def list_cuts(self, index: int) -> list[tuple[int, tuple[int, ...], tuple[int, ...]]]:
+        """The steps before which shortcuts of a lane are cut or mended live: step, blocks cut, blocks mended."""
+        before, found = set(self.lanes[index].net.cuts), []
+        for step in sorted({item.step for item in self.changes if (item.lane, item.name) == (index, "cuts")}):
+            now = set(self.lane_at(index, step).net.cuts)
+            if now != before:
+                found.append((step, tuple(sorted(now - before)), tuple(sorted(before - now))))
+            before = now
+        return found
+
     def edits_at(self, index: int, step: int) -> list[Operation]:
         """The operations on a lane's weights just before `step`, in their order."""
         return [edit.operation for edit in self.edits if (edit.lane, edit.step) == (index, step)]

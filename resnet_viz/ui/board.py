@@ -37,16 +37,16 @@ RACE_CHARTS = ("loss", "accuracy", "layers", "blocks")
 
 
 def show_board(key: str, race: Race, revision: int, looks: list[Look], charts: tuple[str, ...] = RACE_CHARTS,
-               chains: bool = True) -> None:
+               chains: bool = True, cutting: bool = False) -> None:
     """Show a race.
 
     `looks` are its lanes', `charts` name what is drawn and in which order; without `chains` a table of scores stands in
-    their place. As long as `key` stays, so do the charts, their zoom and the connection; another race connects anew. The
-    board knows for which state of the race the page's buttons were drawn, and for which `revision` its widgets; where the
-    race leaves them, or is gone, it has the page drawn again. Its addresses are relative to the page, which may be served
-    under any path.
+    their place; with `cutting` a click on a shortcut cuts or mends it. As long as `key` stays, so do the charts, their
+    zoom and the connection; another race connects anew. The board knows for which state of the race the page's buttons
+    were drawn, and for which `revision` its widgets; where the race leaves them, or is gone, it has the page drawn again.
+    Its addresses are relative to the page, which may be served under any path.
     """
     data = {"feed": f"feed/{race.id}?token={race.token}", "plotly": PLOTLY, "language": get_language(), "text": words(),
             "lanes": [*map(asdict, looks)], "state": race.state, "revision": revision, "charts": list(charts),
-            "chains": chains}
+            "chains": chains, "cutting": cutting}
     _mount(key=key, data=data, on_settled_change=lambda: None)

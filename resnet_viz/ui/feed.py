@@ -1,8 +1,9 @@
-"""The WebSocket route: pushes a race's numbers to the boards that show it, ten times a second.
+"""The WebSocket route: pushes a race's numbers to the boards that show it, ten times a second, and takes what they ask for.
 
 A snapshot first, then deltas. Each message is made from what is new at the time of sending, so a slow reader gets fewer
 and larger ones and nothing queues up; where there is nothing new, a sign of life. Only pages that Streamlit itself serves
 (`origin.py`) and that know the race's token are let in; who is not is told why, by the code that the socket is closed with.
+Who is let in may cut a block's shortcut and mend it: {"type": "cut", "lane": 1, "block": 3, "cut": true}.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from starlette.websockets import WebSocket
 
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.race import Race
-from resnet_viz.export.board import describe_net
+from resnet_viz.export.board import describe_net, find_cuts
+from resnet_viz.records import ConfigError
 from resnet_viz.ui.origin import is_own_page
 from resnet_viz.ui.seldom import Seldom
 
 PERIOD = 0.1  # seconds between two messages
 BEAT = 0.8  # seconds without news after which a sign of life is sent; the board waits 2 for one
-MAX_MESSAGE = 64 * 1024  # bytes; boards send nothing, and nothing that long will ever be expected
+MAX_MESSAGE = 64 * 1024  # bytes; nothing that long is ever expected
 WRONG_TOKEN, STRANGER, GONE = 4401, 4403, 4404  # close codes of our own
 NOT_TEXT, TOO_LONG = 1003, 1009  # those of RFC 6455
 
@@ -41,7 +43,7 @@ async def serve_feed(socket: WebSocket) -> None:
         race.watchers += 1
         sender = asyncio.create_task(send_all(socket, race))
         try:
-            code = await listen(socket)
+            code = await listen(socket, race)
         finally:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
@@ -66,8 +68,8 @@ async def find_refusal(socket: WebSocket, race: Race | None) -> int | None:
     return STRANGER
 
 
-async def listen(socket: WebSocket) -> int | None:
-    """Notice that the page has gone. Else, where it sends what no board does, the code to close with."""
+async def listen(socket: WebSocket, race: Race) -> int | None:
+    """Do what the board asks for, until its page has gone. Where it sends what no board does, the code to close with."""
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
@@ -79,6 +81,25 @@ async def listen(socket: WebSocket) -> int | None:
         if len(text.encode()) > MAX_MESSAGE:
             logger.warning("A board's socket was closed: what came was longer than %d bytes", MAX_MESSAGE)
             return TOO_LONG
+        if (asked := read_cut(text, race)) is not None:
+            try:
+                await race.cut(*asked)
+            except ConfigError:  # there are as many live changes as a race may have
+                await socket.send_text('{"type":"full"}')
+
+
+def read_cut(text: str, race: Race) -> tuple[int, int, bool] | None:
+    """The lane, the block and whether it is cut, where that is what a board asks for, and the block has a shortcut."""
+    try:
+        asked = json.loads(text)
+        lane, block, cut = (asked[name] for name in ("lane", "block", "cut"))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    whole = type(lane) is int and type(block) is int and type(cut) is bool and asked.get("type") == "cut"
+    if not whole or not 0 <= lane < len(race.config.lanes):
+        return None
+    net = race.lanes_now()[lane].net
+    return (lane, block, cut) if find_cuts(net) is not None and 0 <= block < net.blocks else None
 
 
 async def send_all(socket: WebSocket, race: Race) -> None:
@@ -109,7 +130,7 @@ class Cursor:
     """How far one board has been told of a race."""
 
     def __init__(self, race: Race) -> None:
-        self.race, self.sequence, self.epoch = race, 0, -1
+        self.race, self.sequence, self.epoch, self.revision = race, 0, -1, -1
         self.told: list[tuple[int, int]] = []
 
     def next_message(self) -> dict[str, Any]:
@@ -118,11 +139,14 @@ class Cursor:
         if fresh:
             self.told = [(0, 0)] * len(race.lanes)
         self.epoch, self.sequence = race.epoch, self.sequence + 1
-        now = race.lanes_now()
+        now, changed, self.revision = race.lanes_now(), fresh or race.revision != self.revision, race.revision
         lanes = []
         for i, run in enumerate(race.lanes):
             measured = run.series.send(*self.told[i]) | run.series.send_scores()
-            lanes.append(measured | {"step": race.step, "skip": now[i].net.residual})
+            net = now[i].net
+            lanes.append(measured | {"step": race.step, "skip": net.residual, "cuts": find_cuts(net)})
+            if changed:
+                lanes[i]["marks"] = race.config.list_cuts(i)
             self.told[i] = (len(run.series.points), len(run.series.probes))
         message = {"type": "snapshot" if fresh else "delta", "seq": self.sequence, "status": describe_status(race),
                    "lanes": lanes}

@@ -26,8 +26,10 @@ def explain_operations() -> dict[str, str]:
         "zero-wb": _("W[l+2] = 0 and b[l+2] = 0. With ReLU, an identity shortcut and no BatchNorm the block is then the "
                      "identity."),
         "zero-norm": _("γ = β = 0 of the BatchNorm behind W[l+2]: there zeroing W is not enough."),
-        "lesion": _("Drop the block’s branch and keep its shortcut; in a plain net, drop the whole block."),
-        "cut-shortcut": _("Keep the branch and cut the shortcut. A plain net has none."),
+        "lesion": _("Drop the block’s branch and keep its shortcut; in a plain net, and where the shortcut has been cut, "
+                    "drop the whole block."),
+        "cut-shortcut": _("Keep the branch and cut the shortcut. A plain net has none, nor has a block where it has been "
+                          "cut."),
     }
 
 

@@ -12,6 +12,7 @@ import streamlit as st
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.credit import (
     draw_credit,
+    find_branches,
     find_disagreements,
     find_reach,
     is_constant,
@@ -163,10 +164,13 @@ def tell_constant() -> list[str]:
 
 def tell_residual(result: CreditResult, ablation: AblationResult) -> list[str]:
     """Which side has more, and where credit and ablation disagree."""
-    blocks = len(result.branch)
+    cut = np.isnan(result.shortcut)
     lines = [_("The shortcut has more credit than the branch in {count} of {blocks} blocks.").format(
-        count=int((result.shortcut > result.branch).sum()), blocks=blocks)]
-    opposite, moved = find_disagreements(result.branch, ablation.logit)
+        count=int((result.shortcut > result.branch).sum()), blocks=int((~cut).sum()))]
+    if cut.any():
+        lines.append(_("In block {number} the shortcut is cut: all goes through the branch, and ablation drops the whole "
+                       "block.").format(number=", ".join(str(k + 1) for k in np.flatnonzero(cut))))
+    opposite, moved = find_disagreements(find_branches(result), ablation.logit)
     if opposite:
         lines.append(_("Credit and ablation have **opposite signs** in block {number}: what the branch is credited with "
                        "is not what the net loses without it.").format(number=", ".join(str(k + 1) for k in opposite)))

@@ -185,7 +185,9 @@ def show_skip_toggle(subject: Subject) -> None:
         bars.append((_("{net}, as trained").format(net=name), i))
         if state.lane.net.shortcut != "none":
             residual = state.lane.net.residual
-            calls.append(Call("experiments.training.finish", replace(state, lane=state.lane.changed("skip", not residual))))
+            switched = state.lane.changed("skip", not residual)
+            switched = switched if residual else switched.changed("cuts", ())
+            calls.append(Call("experiments.training.finish", replace(state, lane=switched)))
             bars.append(((_("{net}, its shortcuts cut") if residual else _("{net}, shortcuts added")).format(net=name), i))
     ask([(subject.key("skips"), calls)], "skips", lambda job: draw_switched(subject, bars, job))
     st.caption(_("A net learns with or without shortcuts, and its weights fit only what it learned with: a plain net is "

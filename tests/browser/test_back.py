@@ -56,6 +56,14 @@ def test_back_is_one_press_for_one_change(page: Page, server) -> None:
     expect(page.get_by_role("switch", name="Skip connections · lower net")).to_be_checked()
     wait_board(page, "b.dataset.step === '1'")  # nothing of the run is lost
 
+    page.get_by_test_id("block-1-2").focus()
+    page.keyboard.press("s")  # a shortcut cut on the board
+    page.wait_for_url(re.compile("changes=1.1.cuts.1"), timeout=PATIENCE)
+    page.wait_for_timeout(3000)
+    settle(page)
+    assert press(page, "back") == places[1]
+    expect(page.get_by_test_id("arc-1-2")).to_have_attribute("aria-pressed", "false", timeout=PATIENCE)
+
     page.locator(".st-key-operate button:visible").click()
     page.wait_for_url(re.compile("/operations.*at=1"), timeout=PATIENCE)
     operations = settle(page)

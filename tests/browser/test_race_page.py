@@ -101,6 +101,43 @@ def test_skip_toggle_works_in_the_middle_of_a_run(page: Page, server) -> None:
     wait_board(page, f"b.dataset.step > {step + 20}")
 
 
+def test_shortcuts_are_cut_and_mended_on_the_board(page: Page, server) -> None:
+    """By a click on an arc in the middle of a run, and by keys: drawn, named, in the link, and said; Back mends it."""
+    open_race(page, server.url, "/?lang=en&depth=8&steps=100000")
+    arc, summary = page.get_by_test_id("arc-1-2"), page.get_by_test_id("summary")
+    expect(arc).to_have_attribute("aria-label", "Cut the shortcut of block 2")
+    expect(arc).to_have_attribute("aria-pressed", "false", timeout=PATIENCE)
+    assert not page.get_by_test_id("arc-0-2").is_visible()  # the plain net's toggle is off
+    click(page, "play")
+    wait_board(page, "b.dataset.step > 20")
+    x, y = arc.evaluate("""arc => {
+        const line = arc.querySelector('.rv-shortcut'), at = line.getScreenCTM();
+        const top = line.getPointAtLength(line.getTotalLength() / 2);
+        return [at.a * top.x + at.e, at.d * top.y + at.f];
+    }""")
+    page.mouse.click(x, y)
+    expect(arc).to_have_attribute("aria-pressed", "true", timeout=PATIENCE)
+    expect(summary).to_contain_text("Residual net: shortcut cut, block 2, step", timeout=PATIENCE)
+    page.wait_for_url(re.compile(r"changes=\d+\.1\.cuts\.1&"), timeout=PATIENCE)
+    step = re.search(r"changes=(\d+)", page.url)[1]
+    assert read_board(page)["state"] == "running"
+    expect(page.get_by_test_id("lane-1")).to_contain_text("✂ block 2")
+    for chart in ("loss", "accuracy"):
+        lines = page.get_by_test_id(f"chart-{chart}").locator(".annotation-text", has_text=f"✂ block 2, step {step}")
+        expect(lines).to_have_count(1, timeout=PATIENCE)
+    click(page, "play")
+    wait_board(page, "b.dataset.state === 'paused'")
+    page.get_by_test_id("block-1-3").focus()
+    page.keyboard.press("s")
+    expect(page.get_by_test_id("arc-1-3")).to_have_attribute("aria-pressed", "true", timeout=PATIENCE)
+    page.wait_for_url(re.compile(r"\.cuts\.1%2B2"), timeout=PATIENCE)
+    arc.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_test_id("arc-1-3")).to_be_focused()
+    page.keyboard.press("Enter")  # and back
+    expect(page.get_by_test_id("arc-1-3")).to_have_attribute("aria-pressed", "false", timeout=PATIENCE)
+
+
 def test_a_change_at_rest_is_told_beside_what_was_before(page: Page, server) -> None:
     """A trained net without its shortcuts: its accuracies are those of the cut net, the old ones stand beside them."""
     open_race(page, server.url, "/?lang=en&optimizer=adamw&lr=0.002&steps=120")
@@ -178,7 +215,7 @@ def test_focus_stays_where_the_keyboard_is_and_is_seen(page: Page, server) -> No
                 const { outlineStyle, outlineWidth } = getComputedStyle(n);
                 return outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2;
             };
-            const framed = e.matches('body, .rv-block, input:not([role=switch])');  // by Streamlit, by its ring
+            const framed = e.matches('body, .rv-block, .rv-arc, input:not([role=switch])');  // by Streamlit, by its ring
             return [e.outerHTML.slice(0, 100), framed || drawn(e) || drawn(e.closest('label') ?? e)];
         }""")
         assert seen, name

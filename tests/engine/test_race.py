@@ -107,6 +107,25 @@ def test_live_change_is_replayed_from_the_config(engine: Hub) -> None:
     assert_same(again, race.config)
 
 
+def test_a_cut_is_a_live_change_and_before_there_is_a_step_the_start(engine: Hub) -> None:
+    """Cut one by one; mended at the step where it was cut, there is nothing to change. All of it replays to the bit."""
+    race = make_race(engine, RaceConfig(steps=60, lanes=(Lane(NetConfig(depth=8, width=(16,))),)))
+    engine.call(race.cut(0, 2, True))
+    assert race.state == "ready" and race.config.lanes[0].net.cuts == (2,) and not race.config.changes
+    run(engine, race, 30)
+    for block, cut, cuts in ((0, True, (0, 2)), (1, True, (0, 1, 2)), (1, False, (0, 2)), (2, False, (0,))):
+        engine.call(race.cut(0, block, cut))
+        assert race.lanes_now()[0].net.cuts == cuts
+    assert [(item.step, item.value) for item in race.config.changes] == [(30, (0,))]
+    engine.call(race.cut(0, 2, True))
+    engine.call(race.cut(0, 0, False))
+    assert not race.config.changes
+    engine.call(race.cut(0, 0, True))
+    assert race.config.list_cuts(0) == [(30, (0,), ())]
+    run(engine, race)
+    assert_same(race, race.config)
+
+
 def test_a_branch_goes_on_from_operated_weights_and_the_race_does_not_notice(engine: Hub) -> None:
     """An operation never leaks: the branch replays from its config, the race it came from goes on as if alone."""
     config = RaceConfig(steps=160)

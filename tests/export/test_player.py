@@ -23,7 +23,7 @@ from resnet_viz.text import _
 ROOT = Path(__file__).parents[2]
 NET = NetConfig(depth=6, width=(12,))
 RACE = RaceConfig(steps=25, seed=3, lanes=(Lane(NetConfig(depth=6, width=(12,), skip=False)), Lane(NET)),
-                  changes=(Change(12, 1, "skip", False), Change(20, 1, "lr", 0.01)))
+                  changes=(Change(5, 1, "cuts", (1,)), Change(12, 1, "skip", False), Change(20, 1, "lr", 0.01)))
 
 
 def run_lane(lane: int) -> Frame:
@@ -52,8 +52,10 @@ def test_every_row_is_in_the_recording_to_the_bit(runs: list[Frame], tmp_path: P
         assert len(run) == 26 and lane["probe_step"] == [0, 10, 20, 25] and lane["overflow"] is None
         for name in ARRAYS:
             assert np.array_equal(read_array(lane["arrays"][name]), getattr(run, name), equal_nan=True), name
-    assert recording["lanes"][1]["stages"] == [{"step": 0, "skip": True}, {"step": 12, "skip": False},
-                                               {"step": 20, "skip": False}]
+    assert recording["lanes"][1]["stages"] == [
+        {"step": 0, "skip": True, "cuts": []}, {"step": 5, "skip": True, "cuts": [1]},
+        {"step": 12, "skip": False, "cuts": None}, {"step": 20, "skip": False, "cuts": None}]
+    assert recording["lanes"][1]["marks"] == [[5, [1], []]]
 
 
 def test_a_run_that_diverged_ends_where_it_did(tmp_path: Path) -> None:
@@ -65,13 +67,14 @@ def test_a_run_that_diverged_ends_where_it_did(tmp_path: Path) -> None:
 
 
 def test_the_page_is_one_small_file_in_both_languages(runs: list[Frame]) -> None:
-    page = make_player(make_recording(RACE, runs), name_lanes, lambda: {"skip": "<Skip>"})
+    page = make_player(make_recording(RACE, runs), name_lanes, lambda: {"skip": "<Skip>", "cuts": "Cuts"})
     assert len(page.encode()) < 6e6
     own = page.replace(re.search(r"<script>.*?</script>", page, re.DOTALL).group(), "")  # without plotly.js
     assert not re.findall(r"(?:src|href)=\"(?!data:)", own) and "fetch(" not in own
     film = json.loads(re.search(r'<script id="film" type="application/json">(.*?)</script>', own, re.DOTALL).group(1))
     assert film["looks"]["en"][1]["name"] == "Residual net" and film["looks"]["zh_CN"][1]["name"] == "残差网络"
-    assert film["recording"]["marks"][0]["words"]["en"] == "Step 12, Residual net: <Skip> = off"
+    assert [mark["words"]["en"] for mark in film["recording"]["marks"]] == [
+        "Step 5, Residual net: Cuts = 2", "Step 12, Residual net: <Skip> = off", "Step 20, Residual net: lr = 0.01"]
     assert film["texts"]["zh_CN"].keys() == film["texts"]["en"].keys() >= {"play", "pause", "step_back", "speed_auto"}
 
 

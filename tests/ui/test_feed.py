@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import streamlit as st
 
+from resnet_viz.engine.series import Series
+from resnet_viz.records import Change, ConfigError, RaceConfig
 from resnet_viz.ui import addresses, feed
 from resnet_viz.ui.bar import complete_address
 from resnet_viz.ui.seldom import Seldom
@@ -29,6 +33,59 @@ def test_a_refusal_is_logged_with_both_values(monkeypatch: pytest.MonkeyPatch, c
     assert len(caplog.messages) == 1 and "evil.example" in caplog.messages[0] and "school.example" in caplog.messages[0]
     assert refuse("wrong", "https://school.example") == feed.WRONG_TOKEN and len(caplog.messages) == 2
     assert "right" not in caplog.text
+
+
+def fake_race(config: RaceConfig) -> SimpleNamespace:
+    """What the feed asks of a race."""
+    lanes = [SimpleNamespace(series=Series()) for _ in config.lanes]
+    return SimpleNamespace(id="x", config=config, lanes=lanes, state="paused", step=20, speed=0.0, divergence=None,
+                           epoch=0, revision=0, lanes_now=lambda: [config.lane_at(i, 20) for i in range(len(config.lanes))])
+
+
+def test_only_what_a_board_asks_for_is_done() -> None:
+    """A cut of a block that there is, in a lane that has shortcuts; all else is let be."""
+    race = fake_race(RaceConfig())  # a plain net and a residual one, of nine blocks
+    asked = {"type": "cut", "lane": 1, "block": 8, "cut": True}
+    assert feed.read_cut(json.dumps(asked), race) == (1, 8, True)
+    for wrong in ({"lane": 0}, {"lane": 2}, {"lane": -1}, {"block": 9}, {"block": -1}, {"block": 1.0}, {"lane": True},
+                  {"cut": 1}, {"type": "mend"}, {"block": None}):
+        assert feed.read_cut(json.dumps(asked | wrong), race) is None, wrong
+    for rubbish in ("", "{}", "[]", "1", "null", '"cut"', "[" * 5000, json.dumps({"type": "cut"})):
+        assert feed.read_cut(rubbish, race) is None, rubbish[:20]
+
+
+def test_a_board_that_asks_for_too_much_is_told() -> None:
+    """A race has a bound of live changes; the connection stays."""
+    race, sent = fake_race(RaceConfig()), []
+
+    async def refuse(*_asked: object) -> None:
+        raise ConfigError("changes", 101, "at most 100 live changes")
+
+    messages = iter([{"type": "websocket.receive", "text": json.dumps({"type": "cut", "lane": 1, "block": 0, "cut": True})},
+                     {"type": "websocket.disconnect"}])
+
+    async def receive() -> dict:
+        return next(messages)
+
+    async def send(text: str) -> None:
+        sent.append(json.loads(text))
+
+    race.cut = refuse
+    assert asyncio.run(feed.listen(SimpleNamespace(receive=receive, send_text=send), race)) is None
+    assert sent == [{"type": "full"}]
+
+
+def test_boards_are_told_what_is_cut_and_when_it_was() -> None:
+    """The marks once, and again when the race has been changed by hand; a net without any shortcuts has none to cut."""
+    config = RaceConfig(changes=(Change(10, 1, "cuts", (3,)),))
+    race = fake_race(config)
+    cursor = feed.Cursor(race)
+    plain, residual = cursor.next_message()["lanes"]
+    assert plain["cuts"] is None and plain["marks"] == []
+    assert residual["cuts"] == [3] and residual["marks"] == [(10, (3,), ())]
+    assert all("marks" not in lane for lane in cursor.next_message()["lanes"])
+    race.config, race.revision = replace(config, changes=()), 1
+    assert [lane["marks"] for lane in cursor.next_message()["lanes"]] == [[], []]
 
 
 def test_what_anybody_can_cause_is_logged_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -317,6 +317,9 @@ def show_lane(subject: Subject, i: int, view: BlockView, opening: Opening, reach
     st.header(subject.names[i], anchor=False, divider="gray")
     good, words = judge(view, net, k)
     (st.success if good else st.warning)(words, icon=":material/check_circle:" if good else ":material/info:")
+    if net.residual and not net.has_shortcut(k):
+        st.info(_("The shortcut of this block has been cut: as it stands here, it is a block of a plain net."),
+                icon=":material/content_cut:")
     show_numbers(view, k)
     if view.scatter is None:
         st.info(_("a[l] and a[l+2] have different dimensions and there is no shortcut: nothing to set against each other."))

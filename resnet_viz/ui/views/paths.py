@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import streamlit as st
@@ -10,7 +10,7 @@ import streamlit as st
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.figures.looks import COLOURS
 from resnet_viz.figures.paths import count_left, count_lengths, draw_lengths, draw_norms, list_paths
-from resnet_viz.records import N_, ConfigError, Operation, OperationResult, PathsResult, parse_field
+from resnet_viz.records import N_, ConfigError, NetConfig, Operation, OperationResult, PathsResult, parse_field
 from resnet_viz.text import SUPERSCRIPTS, _, join, write_number
 from resnet_viz.ui.bar import show_share
 from resnet_viz.ui.chance import show_chance
@@ -72,7 +72,7 @@ def read_url(subject: Subject) -> None:
 def find_bounds(subject: Subject) -> dict[str, tuple[int, int]]:
     """What each choice may be: the draws; and counted from 0 the net, the path that is lit, the block to delete."""
     residual = list_residual(subject) or [0]
-    paths = 2 ** min(MAX_DRAWN, subject.net(residual[-1]).blocks)
+    paths = count_drawn(subject.net(residual[-1]))
     return DRAWS | {"lane": (residual[0], residual[-1]), "path": (0, paths - 1), "delete": (0, count_common(subject) - 1)}
 
 
@@ -80,7 +80,12 @@ def fit_choices(subject: Subject) -> None:
     """Other nets may not have the block or path that was chosen."""
     for name, (low, high) in find_bounds(subject).items():
         set_choice(name, min(max(get_choice(name), low), high))
-    set_choice("path", min(get_choice("path"), 2 ** min(MAX_DRAWN, subject.net(get_choice("lane")).blocks) - 1))
+    set_choice("path", min(get_choice("path"), count_drawn(subject.net(get_choice("lane"))) - 1))
+
+
+def count_drawn(net: NetConfig) -> int:
+    """The paths that are drawn one by one, where they are few enough."""
+    return 2 ** min(MAX_DRAWN, sum(net.skips))
 
 
 def list_residual(subject: Subject) -> list[int]:
@@ -138,15 +143,17 @@ def show_paths(subject: Subject) -> None:
     if len(residual) > 1:
         keep("lane", st.segmented_control, _("Net"), residual, format_func=subject.names.__getitem__, required=True)
     lane = get_choice("lane")
-    blocks = subject.net(lane).blocks
+    net = subject.net(lane)
+    blocks = net.blocks
     if blocks > MAX_DRAWN:
         st.info(_("{net} has {blocks} blocks and {count} paths, too many to draw. Paths are drawn for up to {limit} "
                   "blocks, that is nets of up to {layers} layers.").format(
-            net=subject.names[lane], blocks=blocks, count=write_all(blocks), limit=MAX_DRAWN, layers=2 * MAX_DRAWN + 2))
+            net=subject.names[lane], blocks=blocks, count=write_all(sum(net.skips)), limit=MAX_DRAWN,
+            layers=2 * MAX_DRAWN + 2))
         st.button(_("Take nets with few blocks"), key="few", on_click=take_preset, args=(FIRST,),
                   icon=":material/account_tree:")
         return
-    takes, key = list_paths(blocks), subject.key("each path", lane)
+    takes, key = list_paths(net.skips), subject.key("each path", lane)
     start_job(key, [Call("experiments.why.measure_each_path", subject.states[lane], (takes,))], "unravelled")
     follow_job(key, "unravelled", lambda job: show_unravelled(
         takes, job.results[0], get_choice("path"), COLOURS[lane], str(hash(key)),
@@ -171,7 +178,7 @@ def show_lengths(subject: Subject) -> None:
 
 def show_results(subject: Subject, job: Job) -> None:
     """The charts, as far as there are results."""
-    lengths = [count_lengths(state.lane.net.blocks, state.lane.net.residual) for state in subject.states]
+    lengths = [count_lengths(state.lane.net.blocks, sum(state.lane.net.skips)) for state in subject.states]
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown(_("**How many paths**"))
@@ -193,11 +200,12 @@ def show_results(subject: Subject, job: Job) -> None:
 
 
 def tell_lengths(name: str, counts: np.ndarray) -> str:
-    longest = len(counts) - 1
+    shortest, longest = np.flatnonzero(counts)[[0, -1]].tolist()
     if counts.sum() == 1:
         return _("{net}: one path, {length} branches long.").format(net=name, length=longest)
-    return _("{net}: {count} paths of lengths 0 to {length}, {mean} on average.").format(
-        net=name, count=write_number(counts.sum(), 6), length=longest, mean=f"{longest / 2:g}")
+    return _("{net}: {count} paths of lengths {shortest} to {length}, {mean} on average.").format(
+        net=name, count=write_number(counts.sum(), 6), shortest=shortest, length=longest,
+        mean=f"{(shortest + longest) / 2:g}")
 
 
 def show_norms(subject: Subject, results: list[PathsResult | None], together: bool) -> None:
@@ -241,7 +249,8 @@ def show_table(subject: Subject, results: list[PathsResult | None]) -> None:
 
 
 def write_count(result: PathsResult) -> str:
-    return "1" if np.count_nonzero(result.lengths) == 1 else write_all(len(result.lengths) - 1)
+    shortcuts = np.count_nonzero(result.lengths) - 1
+    return write_all(shortcuts) if shortcuts else "1"
 
 
 def write_mean(result: PathsResult) -> float:
@@ -262,8 +271,9 @@ def show_deletion(subject: Subject) -> None:
     keep("delete", st.number_input, _("Block to delete"), 1, count_common(subject), offset=1, width=200)
     k = get_choice("delete")
     nets = [subject.net(i) for i in range(len(subject.states))]
-    before, left = ([count(net.blocks, net.residual) for net in nets] for count in (count_lengths, count_left))
-    words = [tell_deletion(name, net.blocks, net.residual) for name, net in zip(subject.names, nets, strict=True)]
+    before = [count_lengths(net.blocks, sum(net.skips)) for net in nets]
+    left = [count_left(net.skips, k) for net in nets]
+    words = [tell_deletion(name, net.skips, k) for name, net in zip(subject.names, nets, strict=True)]
     rows = [{"net": name, "length": length, "before": b, "left": a}
             for name, bs, as_ in zip(subject.names, before, left, strict=True)
             for length, (b, a) in enumerate(zip(bs.tolist(), as_.tolist(), strict=True))]
@@ -279,11 +289,15 @@ def show_deletion(subject: Subject) -> None:
                      "are left."))
 
 
-def tell_deletion(name: str, blocks: int, residual: bool) -> str:
-    if not residual:
+def tell_deletion(name: str, skips: Sequence[bool], k: int) -> str:
+    shortcuts = sum(skips)
+    if not shortcuts:
         return _("**{net}**: 1 path → 0. Its only path led through this block.").format(net=name)
+    if not skips[k]:
+        return _("**{net}**: {before} paths → 0. The shortcut of this block is cut, so all of them led through it.").format(
+            net=name, before=write_all(shortcuts))
     return _("**{net}**: {before} paths → {after}. The half that took this block’s branch is gone.").format(
-        net=name, before=write_all(blocks), after=write_all(blocks - 1))
+        net=name, before=write_all(shortcuts), after=write_all(shortcuts - 1))
 
 
 def show_cost(subject: Subject, lane: int, k: int, line: str) -> None:

@@ -39,7 +39,7 @@ def show_page() -> None:
     with bar:
         show_bar(race, shared, name)
         show_toggles(race)
-    show_board("board", race, seen_revision(PAGE), [Look(name, i) for i, name in enumerate(name())])
+    show_board("board", race, seen_revision(PAGE), [Look(name, i) for i, name in enumerate(name())], cutting=True)
     show_words("lane", "stem", "held-out", "W_s", "r", "cosine", "bit")
     lesson.show_lesson(race.config)
 
