@@ -5,7 +5,7 @@
  */
 
 import { gradientColour } from "./colour.js";
-import { fill, html, isNumber, last, setAttribute, svg } from "./tools.js";
+import { fill, html, isNumber, last, setAttribute, setText, svg } from "./tools.js";
 
 /** Where everything stands, in pixels, for K blocks in `width` (wider, and scrolling, if they do not fit). */
 function chainGeometry(blocks, width) {
@@ -102,10 +102,11 @@ export class Chain {
     const ends = svg("path", { class: "rv-shortcut rv-ends", d: stub(from, to) + stub(to, from) });
     const node = svg("g", { class: "rv-arc", "data-testid": `arc-${this.index}-${k + 1}` }, svg("path", { class: "rv-arc-hit", d: whole }), line, ends);
     if (shortcut === "projection") node.append(this.projectionMark(centre));
-    if (pitch >= 15) node.append(svg("text", { class: "rv-scissors", x: centre, y: 21, "text-anchor": "middle" }, "✂\ufe0e"));
+    const scissors = svg("text", { class: "rv-scissors", x: centre, y: 21, "text-anchor": "middle" });
+    if (pitch >= 15) node.append(scissors);
     if (shortcut === "none") node.classList.add("rv-none");
     else if (this.board.data.cutting) this.listenToArc(node, k);
-    return { node, line, ends };
+    return { node, line, scissors };
   }
 
   label(x, anchor, words, y) {
@@ -208,6 +209,7 @@ export class Chain {
       setAttribute(node, "tabindex", k === this.focused ? 0 : -1);
       node.classList.toggle("rv-pointed", k === pointed);
       arc.node.classList.toggle("rv-cut", cut);
+      setText(arc.scissors, cut ? "✂\ufe0e" : "");
       plus.forEach((sum) => sum.classList.toggle("rv-none", cut));
       if (!arc.node.hasAttribute("role")) return;
       setAttribute(arc.node, "aria-pressed", cut);
