@@ -16,7 +16,7 @@ export const besidePage = (address) => new URL(address, window.location.href);
  */
 export class Feed {
   constructor(onMessage, onConnection) {
-    Object.assign(this, { onMessage, onConnection, url: null, socket: null, seq: null, delay: 250, attempts: 0 });
+    Object.assign(this, { onMessage, onConnection, url: null, socket: null, seq: null, delay: 250, attempts: 0, asked: [] });
     this.whenVisible = () => this.visibilityChanged();
     document.addEventListener("visibilitychange", this.whenVisible);
     window.addEventListener("online", this.whenVisible);
@@ -25,6 +25,7 @@ export class Feed {
   follow(feed) {
     if (feed === this.feed) return;
     this.feed = feed;
+    this.asked = [];
     this.url = besidePage(feed);
     this.url.protocol = this.url.protocol === "https:" ? "wss:" : "ws:";
     this.delay = 250;
@@ -48,6 +49,7 @@ export class Feed {
     if (message.type === "delta" && message.seq !== this.seq + 1) return this.socket.close();
     this.listen();
     this.heard();
+    this.sendAsked();
     if (message.type === "beat") return;
     this.seq = message.seq ?? this.seq; // an answer to what this board asked for is none of the race's messages
     this.onMessage(message);
@@ -58,9 +60,14 @@ export class Feed {
     this.tell("open");
   }
 
-  /** Ask the server for something; where it is not heard now, nothing is asked. */
+  /** Ask the server for something; where it is not to be heard now, as soon as it is. */
   send(message) {
-    if (this.connection === "open" && this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+    this.asked.push(message);
+    if (this.socket?.readyState === WebSocket.OPEN) this.sendAsked();
+  }
+
+  sendAsked() {
+    for (const message of this.asked.splice(0)) this.socket.send(JSON.stringify(message));
   }
 
   tell(connection) {

@@ -72,7 +72,7 @@ class Race:
         self.first_worker = first_worker
         self.state, self.step, self.target = "ready", 0, 0
         self.epoch = 0  # grows when the curves are no longer a continuation: a snapshot is due
-        self.revision = 0  # grows when config or place changed by hand
+        self.revision = 0  # grows when config or place changed by hand, or a change planned before comes to hold
         self.divergence: tuple[int, int, str] | None = None  # lane, step, what overflowed
         self.kept: dict[int, list[State]] = {}
         self.lanes = [LaneRun(series=Series(lane.train.decay_block)) for lane in config.lanes]
@@ -333,6 +333,8 @@ class Race:
             part.pairs.append(run.pair)
             part.frames.append(client.submit(tasks.take_frame, run.pair, pure=False))
         self._submitted += steps
+        if any(change.step == self._submitted for change in self.config.changes):
+            self.revision += 1  # a change that was planned holds from here on: pages would take it back, not knowing of it
         return part
 
     def _advance(self, lane: int, pair: Future, step: int, steps: int) -> Future:

@@ -17,6 +17,7 @@ from resnet_viz.engine.hub import PAUSE_SECONDS
 from resnet_viz.text import _, call_in
 from resnet_viz.ui.feed import GONE, MAX_MESSAGE, NOT_TEXT, STRANGER, TOO_LONG, WRONG_TOKEN
 from tests.boards import PATIENCE, wait_board
+from tests.browser.conftest import SETTLED
 
 pytestmark = pytest.mark.browser
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -468,6 +469,7 @@ def test_another_tab_follows(page: Page, chromium: Browser, server) -> None:
     expect(other.get_by_test_id("board")).not_to_contain_text("Residual net", timeout=PATIENCE)
     expect(other.locator(".st-key-skip-1 input")).not_to_be_checked(timeout=PATIENCE)
     rate = ".st-key-lr input"
+    page.wait_for_function(SETTLED, timeout=PATIENCE)
     page.locator(rate).fill("0.025")
     page.locator(rate).press("Enter")
     expect(other.locator(rate)).to_have_value(page.locator(rate).input_value(), timeout=PATIENCE)

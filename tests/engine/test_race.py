@@ -124,6 +124,11 @@ def test_a_cut_is_a_live_change_and_before_there_is_a_step_the_start(engine: Hub
     assert race.config.list_cuts(0) == [(30, (0,), ())]
     run(engine, race)
     assert_same(race, race.config)
+    engine.call(race.reset(race.config))  # as a link opens it: the cut is planned
+    before = race.revision
+    run(engine, race)
+    assert race.revision == before + 1 and race.lanes_now()[0].net.cuts == (0, 2)  # pages are told that it holds now
+    assert_same(race, race.config)
 
 
 def test_a_branch_goes_on_from_operated_weights_and_the_race_does_not_notice(engine: Hub) -> None:
