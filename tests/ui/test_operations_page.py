@@ -75,6 +75,15 @@ def test_what_does_not_apply_to_a_net_is_told_and_the_other_is_operated_on(engin
     assert "Nothing was done to this net" in read_texts(page) and not page.error
 
 
+def test_a_block_whose_shortcut_is_cut_has_none_to_cut(engine: Hub) -> None:
+    """The net is operated on as it was trained: dropped, such a block goes as a whole."""
+    small = {"depth": "8", "at": "5", "skips": "1,1", "cuts": "1:1"}
+    page = open_nets("operations", **small, ops="cut-shortcut:1")
+    assert "Block 2 has no shortcut to cut: it has been cut already." in read_texts(page) and not page.error
+    page = open_nets("operations", **small, ops="lesion:1")
+    assert "equals a[l] in every number" in read_texts(page) and not page.exception
+
+
 @pytest.mark.parametrize("query", [{"ops": "explode:1"}, {"ops": "zero-w"}, {"ops": "7!zero-w:1"}, {"ops": "scale:1:9"},
                                    {"study": "magic"}, {"statistics": "fresh"}, {"draws": "1000"}, {"draw_seed": "-1"},
                                    {"at": "-5"}])

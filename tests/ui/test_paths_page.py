@@ -95,6 +95,13 @@ def test_nets_without_shortcuts_have_one_path_each(engine: Hub) -> None:
     assert any("Neither net has shortcuts" in info.value for info in page.info) and not page.error
 
 
+def test_a_cut_block_halves_the_paths(engine: Hub) -> None:
+    page = open_page(**SMALL, skips="0,1", cuts="1:0", delete="0")
+    text = read_texts(page)
+    assert "2² = 4 paths → 0. The shortcut of this block is cut" in text
+    assert "The sum of all path vectors **is** the gradient" in text and not page.error and not page.exception
+
+
 @pytest.mark.parametrize(("said", "path"), [(3, 3), (0, 0), (7, 7), (8, 5), (-1, 5), ("3", 5), (None, 5), (2.0, 5),
                                             (True, 5)])
 def test_what_the_browser_says_is_judged(monkeypatch: pytest.MonkeyPatch, said: object, path: int) -> None:
