@@ -14,6 +14,7 @@ from bench.training import describe
 from resnet_viz.engine import headless
 from resnet_viz.engine import sweep as engine
 from resnet_viz.engine.cluster import WORKERS_VARIABLE
+from resnet_viz.engine.run import Run, Share
 from resnet_viz.engine.sweep import Sweep
 from resnet_viz.sweeps import make_sweep
 
@@ -52,9 +53,10 @@ def measure_tasks() -> tuple[float, float]:
             spent = [sum(process.cpu_times()[:2]) for process in (scheduler, psutil.Process())]
             looks.append((len(tasks), *spent))
 
-    submit = Sweep._submit
-    with (mock.patch.object(Sweep, "_submit", lambda *args: tasks.append(1) or submit(*args)),
-          mock.patch.multiple(engine, SLICE_SECONDS=engine.SLICE_SECONDS / 8, ROOT_SECONDS=engine.ROOT_SECONDS / 8)):
+    submit, usual = Run._submit, engine.ALONE
+    eighth = Share(seconds=usual.seconds / 8, keep=usual.keep / 8, frame=usual.frame / 8)
+    with (mock.patch.object(Run, "_submit", lambda *args: tasks.append(1) or submit(*args)),
+          mock.patch.object(engine, "ALONE", eighth)):
         run(SMALL, 2, watch)
     count, scheduler, server = (last - first for first, last in zip(looks[0], looks[-1], strict=True))
     return 1000 * scheduler / count, 1000 * server / count

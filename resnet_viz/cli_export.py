@@ -11,12 +11,12 @@ from typing import Any
 
 from resnet_viz.cli_effects import check_settings
 from resnet_viz.cli_options import SETTINGS, parse_options, read_json, read_options, write_file
-from resnet_viz.export.frames import join_frames, make_table, write_csv, write_parquet
+from resnet_viz.export.frames import make_table, write_csv, write_parquet
 from resnet_viz.export.player import make_player
 from resnet_viz.export.recording import make_recording, write_recording
 from resnet_viz.export.report import LaneReport, make_report
 from resnet_viz.export.script import make_script
-from resnet_viz.records import N_, ConfigError, Frame, RaceConfig, State, parse_field
+from resnet_viz.records import N_, ConfigError, Frame, RaceConfig, State, join_frames, parse_field
 from resnet_viz.sweeps import RACE_SETTINGS, make_run
 from resnet_viz.text import _
 
@@ -80,19 +80,19 @@ def read_output(options: argparse.Namespace) -> Path:
 def make_content(what: str, race: RaceConfig, lane: int | None, path: Path) -> str | bytes:
     """What the file holds. Script and weights are of the first lane where none is chosen, the others of all lanes."""
     if what == "config":
-        return (race if lane is None else take_lane(race, lane)).to_json()
+        return (race if lane is None else race.take_lane(lane)).to_json()
     if what == "script":
         return make_script(race, lane or 0)
     if what == "weights":
         from resnet_viz.lab.experiments.files import save_weights
 
-        _frame, state = follow(take_lane(race, lane or 0))
+        _frame, state = follow(race.take_lane(lane or 0))
         return save_weights(state)
-    race = race if lane is None else take_lane(race, lane)
+    race = race if lane is None else race.take_lane(lane)
     if what == "player":
         return make_player(record(race), lambda: [name_lane(race, i) for i in range(len(race.lanes))])
     names = [name_lane(race, i) for i in range(len(race.lanes))]
-    runs = [follow(take_lane(race, i)) for i in range(len(race.lanes))]
+    runs = [follow(race.take_lane(i)) for i in range(len(race.lanes))]
     if what == "frames":
         return WRITERS[path.suffix](make_table([frame for frame, _state in runs], names))
     from resnet_viz.lab.experiments.training import finish
@@ -107,16 +107,9 @@ def record(race: RaceConfig) -> dict[str, Any]:
 
     runs = []
     for lane in range(len(race.lanes)):
-        frame, state = follow(take_lane(race, lane))
+        frame, state = follow(race.take_lane(lane))
         runs.append(frame if frame.diverged else join_frames([frame, measure(state)]))
     return make_recording(race, runs)
-
-
-def take_lane(race: RaceConfig, lane: int) -> RaceConfig:
-    """The race with one of its lanes only, and with what was done to that one."""
-    return replace(race, lanes=(race.lanes[lane],),
-                   changes=tuple(replace(item, lane=0) for item in race.changes if item.lane == lane),
-                   edits=tuple(replace(item, lane=0) for item in race.edits if item.lane == lane))
 
 
 def name_lane(race: RaceConfig, lane: int) -> str:

@@ -11,6 +11,8 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import dask
 import psutil
@@ -22,7 +24,10 @@ from distributed.deploy.subprocess import SubprocessCluster
 from resnet_viz.engine import guard
 from resnet_viz.engine.recovery import MendingError
 from resnet_viz.engine.turns import Turns
-from resnet_viz.records import N_, ConfigError
+from resnet_viz.records import N_, ConfigError, read_frame
+
+if TYPE_CHECKING:
+    from resnet_viz.engine.run import Run
 
 SCHEDULER_VARIABLE = "RESNET_VIZ_SCHEDULER"
 WORKERS_VARIABLE = "RESNET_VIZ_WORKERS"
@@ -37,6 +42,7 @@ SETTINGS = {
     "distributed.worker.profile.enabled": False,  # a third of the speed (LOG.md)
     "distributed.scheduler.allowed-failures": 1,  # a measurement that ends its worker may do so twice, not everywhere
     "distributed.scheduler.worker-ttl": None,
+    "distributed.admin.low-level-log-length": 100,  # of events, too: a scheduler keeps the last ones of every topic
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.large-graph-warning-threshold": "1GB",  # states go with their tasks
     "distributed.comm.timeouts.connect": "10s",
@@ -61,6 +67,7 @@ class Cluster:
         self.generation = 0  # grows when all futures were lost
         self.turns = Turns(lambda: self.size)
         self.workers: list[str] = []  # addresses of those there are, as of a second ago
+        self.runs: WeakValueDictionary[str, Run] = WeakValueDictionary()  # whose frames come, by their ids
 
     @property
     def client(self) -> Client:
@@ -97,7 +104,7 @@ class Cluster:
                 asynchronous=True,
             )  # known before it has started: where it never does, its processes are ended
             await self.embedded
-            self._client = await connect(self.embedded)
+            await self._connect(self.embedded)
         self.workers = await self.list_workers()
         self.generation += 1
 
@@ -105,7 +112,7 @@ class Cluster:
         """Connect to somebody else's scheduler. Raises `ClusterError` where it does not answer, or lacks this package."""
         try:
             get_address_host_port(address, strict=True)  # a client of no address at all complains as it is thrown away
-            self._client = await connect(address)
+            await self._connect(address)
             await self.client.run_on_scheduler(find_processes, None)  # anything of ours: it opens what it is sent
         except ModuleNotFoundError as error:
             await self.close()
@@ -115,6 +122,18 @@ class Cluster:
             raise ClusterError("scheduler", address, "{reason}", reason=str(error)) from error
         if not await self.list_workers():
             logger.warning("The scheduler %s has no workers yet: whatever there is to do waits for them", address)
+
+    async def _connect(self, to: SpecCluster | str) -> None:
+        """Have a client, and its topic: the scheduler forgets that with the client."""
+        with dask.config.set(SETTINGS):
+            self._client = await Client(to, asynchronous=True, name="resnet_viz")
+        self._client.subscribe_topic(self._client.id, self._hand_on)
+
+    def _hand_on(self, event: tuple[float, dict[str, Any]]) -> None:
+        """What a worker has measured, to its run; Dask's own events of this topic are of no use here."""
+        _time, message = event
+        if (run := self.runs.get(message.get("run", ""))) is not None:
+            run.record(read_frame(message))
 
     async def close(self) -> None:
         """End the workers and the scheduler; of an address, only the connection. What does not end is killed."""
@@ -188,11 +207,6 @@ def find_processes(embedded: SpecCluster | None) -> list[psutil.Process]:
                 process = psutil.Process(part.process.pid)
                 found += [*process.children(recursive=True), process]
     return found
-
-
-async def connect(to: SpecCluster | str) -> Client:
-    with dask.config.set(SETTINGS):
-        return await Client(to, asynchronous=True, name="resnet_viz")
 
 
 def has_ended(part: object) -> bool:

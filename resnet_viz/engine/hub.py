@@ -12,9 +12,10 @@ from typing import Any
 
 from resnet_viz.engine.cluster import Cluster, open_cluster
 from resnet_viz.engine.jobs import Call, Calls, Job
-from resnet_viz.engine.race import KEPT_BYTES, Race
+from resnet_viz.engine.race import Race
 from resnet_viz.engine.recovery import MendingError, persist
 from resnet_viz.engine.replay import Replay
+from resnet_viz.engine.runs import Runs
 from resnet_viz.engine.stand import Stand
 from resnet_viz.engine.sweep import Sweep, find_code, measure_pace
 from resnet_viz.engine.trace import Trace
@@ -23,7 +24,7 @@ from resnet_viz.records import N_, ConfigError, Edit, RaceConfig, State
 from resnet_viz.store.runs import Store
 from resnet_viz.sweeps import Estimate, SweepConfig, estimate, identify
 
-RACES_BYTES = 1_000_000_000  # of all races' kept states and curves in this process
+RACES_BYTES = 1_000_000_000  # of all races and runs, their kept states and recordings, in this process
 GRACE_SECONDS = 60  # in which a race that no page watches yet is safe
 PAUSE_SECONDS = 20  # after which a race that no page watches is paused
 DROP_SECONDS = 1800  # and dropped
@@ -63,6 +64,7 @@ class Hub:
         self._store_opening = asyncio.Lock()
         self._pace: tuple[float, dict[str, float]] = (-math.inf, {})  # when it was measured, and what
         self.cluster: Cluster | None = None
+        self.runs: Runs | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.name_visitor: Callable[[], str] = str  # whose page's thread calls: the pages know
         self._made = 0
@@ -73,14 +75,15 @@ class Hub:
         """Open the engine for as long as the server lives."""
         self.loop = asyncio.get_running_loop()
         async with open_cluster() as self.cluster:
-            self.cluster.turns.is_raced = lambda: self.count_lanes() > 0
+            self.runs = Runs(self.cluster)
+            self.cluster.turns.is_raced = lambda: self.runs.count_live() > 0
             keeper = asyncio.create_task(self._keep_house())
             try:
                 yield
             finally:
                 keeper.cancel()
                 for race in self.races.values():
-                    race.pause()
+                    race.close()
                 for job in self.jobs.values():
                     job.cancel()
                 await self._close_store()
@@ -108,18 +111,17 @@ class Hub:
 
     async def make(self, config: RaceConfig, source: tuple[Race, int] | None = None) -> Race:
         """A new race, at its initial weights. Makes room by dropping races that nobody watches."""
-        while sum(race.bytes for race in self.races.values()) > RACES_BYTES:
+        while self.runs.bytes + sum(race.bytes for race in self.races.values()) > RACES_BYTES:
             idle = self._list_idle()
             if not idle:
                 raise BusyError("races", len(self.races), "")
             await self.drop(idle[0])
-        race = Race(config, self.cluster, self.count_lanes, first_worker=self._made)
+        race = Race(config, self.runs, first_worker=self._made)
         self._made += len(config.lanes)
         self.races[race.id] = race
-        self._share_memory()
         if source is not None:
             race.continue_from(*source)
-        race.open()
+        race.look()
         return race
 
     def _list_idle(self) -> list[Race]:
@@ -147,7 +149,7 @@ class Hub:
             self._prepared[config] = race.id
         race.unwatched_since = time.monotonic()
         if race.step < step and race.state != "running":
-            race.play(step - race.step)
+            race.play(step - race.step, hurry=True)
         return race
 
     async def run(self, name: str, state: State, *arguments: Any) -> Any:
@@ -187,7 +189,7 @@ class Hub:
 
     async def replay(self, config: RaceConfig, steps: int) -> Job:
         """Every frame of a race's first steps, and how it ends: see `Replay`."""
-        return self._start(("replay", config, steps), lambda: Replay(self.cluster, config, steps, self.count_lanes))
+        return self._start(("replay", config, steps), lambda: Replay(self.runs, config, steps))
 
     def _start(self, key: Hashable, make: Callable[[], Job]) -> Job:
         job = self.jobs.get(key)
@@ -229,7 +231,7 @@ class Hub:
                 return sweep
         if len(running) >= MAX_SWEEPS:
             raise BusySweepsError("sweeps", len(running), "")
-        sweep = Sweep(config, self.cluster, store, code, self.is_shared)
+        sweep = Sweep(config, self.runs, store, code, self.is_shared)
         self.sweeps[sweep.id] = sweep
         for old in [name for name, other in self.sweeps.items() if other.state != "running"][:-MAX_KEPT_SWEEPS]:
             del self.sweeps[old]
@@ -252,19 +254,8 @@ class Hub:
             self.store = None
 
     async def drop(self, race: Race) -> None:
-        race.pause()
         self.races.pop(race.id, None)
-        self._share_memory()
-        race.publish()
-
-    def _share_memory(self) -> None:
-        """So many races may keep so much each: they drop what is too much when they keep something again."""
-        for race in self.races.values():
-            race.room = min(KEPT_BYTES, RACES_BYTES // len(self.races))
-
-    def count_lanes(self) -> int:
-        """Lanes that are running now."""
-        return sum(len(race.lanes) for race in self.races.values() if race.state == "running")
+        race.close()
 
     def is_shared(self) -> bool:
         """Whether somebody waits for the workers: a race that runs or is watched, a measurement."""

@@ -20,6 +20,7 @@ from resnet_viz.engine import tasks
 from resnet_viz.engine.budget import SHORT_SECONDS, check_budget, estimate_seconds
 from resnet_viz.engine.cluster import Cluster
 from resnet_viz.engine.recovery import persist
+from resnet_viz.engine.run import Run
 from resnet_viz.engine.turns import VISITOR
 from resnet_viz.records import N_, ConfigError, State
 
@@ -63,6 +64,7 @@ class Job:
         self.total, self.results = max(1, len(self.calls)), [None] * len(self.calls)
         self.done, self.error, self.visitor = 0, None, VISITOR.get()
         self._state, self._seen, self._waiting = "running", time.monotonic(), 0
+        self.runs: list[Run] = []  # that it asks for something: held for as long as it runs
         self._placed: dict[int, Future] = {}  # by the id of what a call names, which `calls` keeps
         self.task = asyncio.create_task(self._run())
 
@@ -118,6 +120,7 @@ class Job:
                 logger.warning("A measurement failed: %r", self.error)
         finally:
             self._placed.clear()
+            self.runs = []
 
     async def _begin(self) -> None:
         """Work from the beginning, with the results that are there."""
@@ -153,15 +156,14 @@ class Job:
 
     def _submit(self, call: Call) -> Future:
         submit = self.cluster.client.submit
-        arguments = [self._place(tasks.keep, item) if isinstance(item, np.ndarray) and item.nbytes > BIG else item
+        arguments = [self._place(item) if isinstance(item, np.ndarray) and item.nbytes > BIG else item
                      for item in call.arguments]
-        options = {"pure": False, "priority": self.priority}
-        if call.state is None:
-            return submit(tasks.demonstrate, call.name, *arguments, **options)
-        return submit(tasks.experiment, call.name, self._place(tasks.restore, call.state), *arguments, **options)
+        if call.state is not None:
+            arguments.insert(0, self._place(call.state))
+        return submit(tasks.demonstrate, call.name, *arguments, pure=False, priority=self.priority)
 
-    def _place(self, task: Callable, thing: Any) -> Future:
+    def _place(self, thing: Any) -> Future:
         """What several calls name, on the workers."""
         if id(thing) not in self._placed:
-            self._placed[id(thing)] = self.cluster.client.submit(task, thing, pure=False, priority=self.priority)
+            self._placed[id(thing)] = self.cluster.client.submit(tasks.keep, thing, pure=False, priority=self.priority)
         return self._placed[id(thing)]

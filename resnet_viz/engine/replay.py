@@ -1,30 +1,26 @@
-"""A run once more, from its initial weights: every frame of it, which a live race does not keep, to the same bits."""
+"""A race's recordings, and how it ends: what is not there yet is trained."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from resnet_viz.engine import tasks
 from resnet_viz.engine.budget import check_training
-from resnet_viz.engine.cluster import Cluster
 from resnet_viz.engine.jobs import Job
-from resnet_viz.engine.race import MAX_SLICE, Race
+from resnet_viz.engine.run import Run, Share, gather
+from resnet_viz.engine.runs import Runs
 from resnet_viz.records import Frame, RaceConfig
-
-SLICE_SECONDS = 0.25  # of computing, before live races get a turn and a reader sees progress
-FIRST_SLICE = 5  # steps, while nothing is known of the pace
 
 
 @dataclass(frozen=True, eq=False)
 class LaneReplay:
-    """One lane's frames, one after the other; at the end loss and accuracy on either part, and the weights as a file.
+    """One lane's recording; at the end loss and accuracy on either part, and the weights as a file.
 
     `look` is what was measured where training ended, on the batch that would come next; None where it had to stop.
     """
 
-    frames: list[Frame]
+    frame: Frame
     look: Frame | None
     ends: dict[str, float]
     weights: bytes
@@ -33,35 +29,30 @@ class LaneReplay:
 class Replay(Job):
     """`results`: a `LaneReplay` of each lane of a race, until `steps`. `done` of `total` steps, of all lanes."""
 
-    def __init__(self, cluster: Cluster, config: RaceConfig, steps: int, count_lanes: Callable[[], int]) -> None:
-        self.race, self.steps = Race(config.until(steps), cluster, count_lanes), steps  # one that nobody plays
-        super().__init__(cluster, [])
-        self.total, self.results = steps * len(config.lanes), [None] * len(config.lanes)
+    def __init__(self, runs: Runs, config: RaceConfig, steps: int) -> None:
+        super().__init__(runs.cluster, [])
+        self.config, self.steps = config.until(steps), steps
+        self.runs = [runs.get(self.config, lane) for lane in range(len(config.lanes))]
+        self.total, self.results = steps * len(self.runs), [None] * len(self.runs)
 
     async def _work(self) -> None:
-        check_training(self.race.config, self.steps)
-        self.done = 0
+        check_training(self.config, self.steps)
         async with asyncio.TaskGroup() as group:
-            for lane, pair in enumerate(self.race.pairs_at(0)):
-                group.create_task(self._follow(lane, pair))
+            for lane, run in enumerate(self.runs):
+                group.create_task(self._follow(lane, run))
 
-    async def _follow(self, lane: int, pair: object) -> None:
-        """Train one lane, a slice at a time."""
-        submit, config, frames, step, size = self.cluster.client.submit, self.race.config, [], 0, FIRST_SLICE
-        while step < self.steps:
-            stop = min([step + size, self.steps, *config.stops_after(step)])
-            async with self.cluster.turns.take(self.visitor):
-                pair = self.race._advance(lane, pair, step, stop - step)
-                frames.append(await submit(tasks.take_frame, pair, pure=False))
-            self.done += stop - step
-            step = stop
-            if frames[-1].diverged:
-                break
-            size = min(MAX_SLICE, max(1, round(SLICE_SECONDS * len(frames[-1]) / max(frames[-1].seconds, 1e-6))))
-        look = None
-        if not frames[-1].diverged:
-            pair = self.race._advance(lane, pair, step, 0)  # what was changed and edited after the last step
-            look = await submit(tasks.measure, pair, config.lane_at(lane, step), pure=False)
-        ends = submit(tasks.experiment, "experiments.training.finish", pair, pure=False)
-        weights = submit(tasks.experiment, "experiments.files.save_weights", pair, pure=False)
-        self.results[lane] = LaneReplay(frames, look, await ends, await weights)
+    async def _follow(self, lane: int, run: Run) -> None:
+        await run.reach(self.steps, Share, self._count, self.visitor)
+        self._count()
+        stop = min(self.steps, run.frontier)
+        state = await run.find_state(stop, visitor=self.visitor)
+        submit, overflow = self.cluster.client.submit, run.overflow if stop < self.steps else None
+        ends, weights, look = await gather(self.cluster.client, [
+            *(submit(tasks.demonstrate, name, state, pure=False)
+              for name in ("experiments.training.finish", "experiments.files.save_weights")),
+            submit(tasks.measure, state, run.config.lane_at(0, stop), pure=False)])
+        frame = replace(run.recording.take(0, stop), overflow=overflow)
+        self.results[lane] = LaneReplay(frame, look if overflow is None else None, ends, weights)
+
+    def _count(self) -> None:
+        self.done = sum(min(self.steps, run.frontier) for run in self.runs)

@@ -34,14 +34,13 @@ class Series:
     scores: tuple[float, ...] | None = None
     scores_before: tuple[float, ...] | None = None
 
-    def add(self, frame: Frame) -> None:
-        """Take in a frame that follows on what is there."""
+    def add(self, frame: Frame) -> bool:
+        """Take in a frame that follows on what is there. Returns as `look` does."""
         steps = range(frame.first, frame.first + len(frame))
         self.points += zip(steps, frame.loss.tolist(), frame.accuracy.tolist(), strict=True)
         self.scores = self.scores_before = None
-        newest = self.probes[-1][0] if self.probes else -1
-        self.probes += [probe for probe in self._list_probes(frame) if probe[0] > newest]
         self._take_profiles(frame)
+        return self._add_probes(frame)
 
     def look(self, frame: Frame, before: Frame | None = None) -> bool:
         """Take in what was measured where the lane rests: a frame whose one step has not been taken.
@@ -49,14 +48,22 @@ class Series:
         `before` is the same without what is changed at this step. Returns whether a probe took the place of another, so
         that the curves are no longer a continuation.
         """
-        kept = [probe for probe in self.probes if probe[0] < frame.first]
-        taken, self.probes = self.probes[len(kept):], kept + self._list_probes(frame)
         if frame.diverged:
             self.profiles.clear()  # what was measured there was of another net
         self._take_profiles(frame)
         self.scores, was = self._list_scores(frame), None if before is None else self._list_scores(before)
         self.scores_before = None if was is None or np.array_equal(self.scores, was, equal_nan=True) else was
-        return bool(taken) and not np.array_equal(taken, self.probes[len(kept):], equal_nan=True)
+        return self._add_probes(frame)
+
+    def _add_probes(self, frame: Frame) -> bool:
+        """Probes that follow on those there are, or on all but the last one, which was made where the lane rested."""
+        found, last = self._list_probes(frame), self.probes[-1:]
+        first = found[0][0] if found else frame.first if frame.diverged else np.inf
+        if not last or last[0][0] < first:
+            self.probes += found
+            return False
+        self.probes[-1:] = found
+        return not np.array_equal(last, found[:1], equal_nan=True)
 
     def _list_scores(self, frame: Frame) -> tuple[float, ...]:
         """SCORES of a frame with one step and one probe; NaN where it has neither, not being finite."""

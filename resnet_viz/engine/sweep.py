@@ -1,7 +1,6 @@
 """A sweep on the cluster: a run per worker at a time, in slices, so that live races get their turns in between.
 
-What is in the store already is not run again, and what finishes is stored at once. A run's state comes here after each
-long slice, and after some short ones (ROOT_SECONDS); from there Dask makes again what a dying worker takes with it.
+What is in the store already is not run again, and what finishes is stored at once.
 """
 
 from __future__ import annotations
@@ -13,24 +12,23 @@ import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
-
-from distributed import Future
 
 from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import Cluster
-from resnet_viz.engine.recovery import LOST, Patience
+from resnet_viz.engine.recovery import persist
+from resnet_viz.engine.run import Run as Recorded
+from resnet_viz.engine.run import Share
+from resnet_viz.engine.runs import Runs
 from resnet_viz.engine.series import Series
 from resnet_viz.engine.turns import VISITOR
-from resnet_viz.records import N_, ConfigError, Frame, Lane, NetConfig, RaceConfig, State
+from resnet_viz.records import N_, ConfigError, Lane, NetConfig, RaceConfig
 from resnet_viz.store.runs import Store, StoreError
 from resnet_viz.sweeps import METRICS, Run, RunResult, SweepConfig, identify, predict_seconds
 
-SLICE_SECONDS = 0.8  # of computing in one slice: cancelling takes no longer
-SHARED_SECONDS = 0.06  # where others want the workers too: as long as a race’s slices
-MAX_SLICE = 2000  # steps
-ROOT_SECONDS = 0.5  # of computing after which a state is kept: that of each long slice, of some short ones
+ALONE = Share(seconds=0.8, keep=0.5, frame=0.4)  # cancelling takes no longer than a slice, and a death costs one
+SHARED = Share(seconds=0.06, keep=0.5)  # where others want the workers too
 MAX_POINTS = 200  # of a stored curve
 WAIT_SECONDS = 0.5  # after which workers that have come are noticed
 SAMPLES = {"dense": (Lane(), 60), "conv": (Lane(NetConfig("conv", "zero-pad", 8, (8,), "batch")), 12)}
@@ -67,30 +65,16 @@ class RunProgress:
     error: ConfigError | None = None
 
 
-@dataclass(eq=False)
-class Training:
-    """A run in flight: the newest pair, on a worker or here, the state last kept here, and what was measured."""
-
-    pair: Future | tasks.Pair | None = None
-    root: State | None = None
-    since_root: float = 0.0  # seconds of computing
-    seconds: float = 0.0
-    per_step: float = 0.0
-    generation: int = 0
-    diverged: bool = False
-    series: Series = field(default_factory=Series)
-
-
 class Sweep:
     """One sweep. All methods belong to the event loop. `state` is "running", "done", "cancelled" or "failed".
 
     `is_shared` says whether others want the workers too.
     """
 
-    def __init__(self, config: SweepConfig, cluster: Cluster, store: Store, code: str,
+    def __init__(self, config: SweepConfig, runs: Runs, store: Store, code: str,
                  is_shared: Callable[[], bool] = lambda: False) -> None:
-        self.id = secrets.token_urlsafe(9)
-        self.config, self.cluster, self.store, self.code, self.is_shared = config, cluster, store, code, is_shared
+        self.id, self.cluster = secrets.token_urlsafe(9), runs.cluster
+        self.config, self._runs, self.store, self.code, self.is_shared = config, runs, store, code, is_shared
         self.runs = [self._prepare(run) for run in config.list_runs()]
         self.state, self.error, self.visitor = "running", None, VISITOR.get()
         self.store_error: StoreError | None = None  # why the newest result that could not be stored was not
@@ -219,65 +203,24 @@ class Sweep:
             self.store_error = error
 
     async def _train(self, run: RunProgress) -> RunResult:
-        race, training = run.run.race, Training(series=Series(run.run.race.lanes[0].train.decay_block))
-        patience = Patience(self.cluster)
-        while True:
-            try:
-                await self._train_slices(run, training)
-                metrics = await self._submit(tasks.experiment, "experiments.training.finish_run", training.pair)
-                return make_result(run.identity, self.code, race, training, run.step, metrics)
-            except LOST as error:
-                logger.warning("A run lost its workers at step %s: %r", run.step, error)
-                training.generation = 0
-                await patience.wait(error, training.seconds)
+        """Reach the end, or where it diverges, and measure there."""
+        race, made = run.run.race, self._runs.get(run.run.race, 0)
 
-    async def _train_slices(self, run: RunProgress, training: Training) -> None:
-        """To the end or to divergence; from the state last kept, where the futures are of another cluster."""
-        race = run.run.race
-        if training.generation != self.cluster.generation:
-            self._root(run, training)
-        while run.step < race.steps and not training.diverged:
-            async with self.cluster.turns.take(self.visitor):
-                frame = await self._train_slice(run, training)
-            training.series.add(frame)
-            training.diverged, run.step = frame.diverged, run.step + len(frame)
-            training.seconds += frame.seconds
-            if len(frame):
-                training.per_step = frame.seconds / len(frame)
+        def tell() -> None:
+            run.step = min(race.steps, made.frontier)
             self.publish()
 
-    async def _train_slice(self, run: RunProgress, training: Training) -> Frame:
-        race = run.run.race
-        steps = min(self._size_slice(run, training), race.steps - run.step)
-        keeps = training.since_root + steps * training.per_step > ROOT_SECONDS
-        training.pair = self._submit(tasks.advance, training.pair, steps, race.lanes[0])
-        if keeps:  # the whole pair comes here, and the next slice begins with it
-            training.root, frame = await training.pair
-            training.pair, training.since_root = (training.root, None), 0.0
-        else:
-            frame = await self._submit(tasks.take_frame, training.pair)
-            training.since_root += frame.seconds
-        return frame
+        await made.reach(race.steps, self.share, tell, self.visitor)
+        run.step = min(race.steps, made.frontier)
+        metrics = await persist(self.cluster, lambda: self._measure(made, run.step))
+        return make_result(run.identity, self.code, race, made, run.step, metrics)
 
-    def _root(self, run: RunProgress, training: Training) -> None:
-        """Start from the state last kept, or from the initial one."""
-        race = run.run.race
-        training.generation, training.diverged, training.since_root = self.cluster.generation, False, 0.0
-        run.step = training.root.step if training.root is not None else 0
-        training.series.cut(run.step)
-        if training.root is not None:
-            training.pair = (training.root, None)
-        else:
-            training.pair = self._submit(tasks.start, race.lanes[0], race.dataset, race.seed)
+    async def _measure(self, made: Recorded, step: int) -> dict[str, float]:
+        state = await made.find_state(step, visitor=self.visitor)
+        return await self.cluster.client.submit(tasks.demonstrate, "experiments.training.finish_run", state, pure=False)
 
-    def _submit(self, task: Callable, *arguments: Any) -> Future:
-        return self.cluster.client.submit(task, *arguments, pure=False)
-
-    def _size_slice(self, run: RunProgress, training: Training) -> int:
-        """So many steps that they take SLICE_SECONDS, or SHARED_SECONDS; the first slice goes by prediction."""
-        wanted = SHARED_SECONDS if self.is_shared() else SLICE_SECONDS
-        per_step = training.per_step or 4 * run.cost / run.run.race.steps
-        return min(max(1, round(wanted / per_step)), MAX_SLICE)
+    def share(self) -> Share:
+        return SHARED if self.is_shared() else ALONE
 
     def publish(self) -> None:
         """Tell who watches that there is something new."""
@@ -286,12 +229,14 @@ class Sweep:
             listener.set()
 
 
-def make_result(identity: str, code: str, race: RaceConfig, training: Training, taken: int,
+def make_result(identity: str, code: str, race: RaceConfig, made: Recorded, taken: int,
                 metrics: dict[str, float]) -> RunResult:
     finite = {name: metrics[name] if math.isfinite(metrics[name]) else None for name in METRICS}
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-    return RunResult(identity, code, race, **finite, diverged=training.diverged, taken=taken, seconds=training.seconds,
-                     finished=now, curves=training.series.send(most=MAX_POINTS))
+    series = Series(race.lanes[0].train.decay_block)
+    series.add(made.recording.take(0, taken))
+    return RunResult(identity, code, race, **finite, diverged=taken < race.steps, taken=taken, seconds=made.seconds,
+                     finished=now, curves=series.send(most=MAX_POINTS))
 
 
 def describe(error: Exception) -> str:
@@ -314,12 +259,6 @@ async def measure_pace(cluster: Cluster) -> dict[str, float]:
     """Per family, how many times as long as predicted a step takes here now: some tenths of a second of one worker."""
     pace = {}
     for family, (lane, steps) in SAMPLES.items():
-        client = cluster.client
-        pair = client.submit(tasks.start, lane, "digits", 0, pure=False, priority=1)
-        pair = client.submit(tasks.advance, pair, 2, lane, pure=False, priority=1)
-        pair = client.submit(tasks.advance, pair, steps, lane, pure=False, priority=1)
-        frame = await client.submit(tasks.take_frame, pair, pure=False, priority=1)
+        frame = await cluster.client.submit(tasks.time_steps, lane, steps, pure=False, priority=1)
         pace[family] = frame.seconds / predict_seconds(RaceConfig(steps=steps, lanes=(lane,)))
     return pace
-
-

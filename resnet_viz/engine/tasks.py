@@ -1,6 +1,6 @@
 """What a worker runs. The server imports this module to name the tasks, so torch is imported inside them only.
 
-A *pair* is what `advance` returns: a state, which stays on the worker, and a frame, which travels.
+States stay on the worker; what `advance` measures is sent while it works, as events of the app's own topic.
 """
 
 from __future__ import annotations
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 NICENESS = 10  # the page comes first: workers take what the server leaves
 TASK_BYTES = 2_000_000_000  # of memory that one measurement may have beside what its worker holds already
 NO_MEMORY = re.compile("can't allocate memory|not enough memory|std::bad_alloc", re.IGNORECASE)  # PyTorch's errors
-
-Pair = tuple[State, Frame | None]
-
 
 class MemoryLimitError(ConfigError):
     """A measurement that wanted more memory than it may have."""
@@ -65,48 +62,49 @@ def hash_numbers() -> str:
     return sweeps.hash_numbers()
 
 
-def start(lane: Lane, dataset: str, seed: int) -> Pair:
+def start(lane: Lane, dataset: str, seed: int) -> State:
     from resnet_viz.lab.experiments.training import make_state
 
-    return make_state(lane, dataset, seed), None
-
-
-def restore(state: State) -> Pair:
-    return state, None
+    return make_state(lane, dataset, seed)
 
 
 def keep(thing: Any) -> Any:
-    """An argument of many calls, sent here once."""
+    """What is sent here once, for several tasks."""
     return thing
 
 
-def project(pairs: list[Pair], directions: int | str) -> Trajectory:
+def project(states: list[State], directions: int | str) -> Trajectory:
     """A run's states on a plane; its directions as the landscape takes them, in single precision."""
     from resnet_viz.lab.experiments.planes import project_trajectory
 
-    found = project_trajectory([state for state, _frame in pairs], directions)
+    found = project_trajectory(states, directions)
     return replace(found, directions=found.directions.astype(np.float32))
 
 
-def advance(pair: Pair, steps: int, lane: Lane) -> Pair:
+def advance(state: State, steps: range, lane: Lane, size: int, run: str, topic: str) -> State:
+    """Train a slice. What is measured in each `size` steps goes to the app's `run`, if one is named.
+
+    What diverged before is left as it is.
+    """
     from resnet_viz.lab.experiments import training
 
-    return training.advance(pair[0], steps, lane)
+    for first in steps[::size]:
+        if state.step != first:
+            break
+        state, frame = training.advance(state, min(size, steps.stop - first), lane)
+        if run:
+            get_worker().log_event(topic, {"run": run} | frame.to_message())
+    return state
 
 
-def edit(pair: Pair, operations: list[Operation], lane: Lane) -> Pair:
+def edit(state: State, operations: list[Operation], lane: Lane) -> State:
     from resnet_viz.lab.experiments.operations import edit_state
 
-    return edit_state(replace(pair[0], lane=lane), operations), None
-
-
-def experiment(name: str, pair: Pair, *arguments: Any) -> Any:
-    """A function of `lab` that takes a state first: see `find_function`."""
-    return demonstrate(name, pair[0], *arguments)
+    return edit_state(replace(state, lane=lane), operations)
 
 
 def demonstrate(name: str, *arguments: Any) -> Any:
-    """A function of `lab`: see `find_function`. Ends early, with an `UnwantedError`, where nobody waits for it any more.
+    """What a function of `lab` says: see `find_function`. Ends with an `UnwantedError`, where nobody waits for it any more.
 
     Raises `MemoryLimitError` where it needs more than TASK_BYTES.
     """
@@ -156,15 +154,15 @@ def find_function(name: str) -> Callable:
     return getattr(importlib.import_module(f"resnet_viz.lab.{module}"), function)
 
 
-def measure(pair: Pair, lane: Lane) -> Frame:
+def measure(state: State, lane: Lane) -> Frame:
     from resnet_viz.lab.experiments import training
 
-    return training.measure(pair[0], lane)
+    return training.measure(state, lane)
 
 
-def take_frame(pair: Pair) -> Frame | None:
-    return pair[1]
+def time_steps(lane: Lane, steps: int) -> Frame:
+    """So many steps of a net that has been trained for two, so that it is warm."""
+    from resnet_viz.lab.experiments import training
 
-
-def take_state(pair: Pair) -> State:
-    return pair[0]
+    state, _ = training.advance(training.make_state(lane, "digits", 0), 2)
+    return training.advance(state, steps)[1]

@@ -1,17 +1,15 @@
-"""Where training led: a race's lanes at several of its steps, trained anew a stretch at a time, on a plane of weights."""
+"""Where training led: a race's lanes at several of its steps, on a plane of weights."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-
-from distributed import Future, wait
 
 from resnet_viz.engine import tasks
 from resnet_viz.engine.budget import check_training
 from resnet_viz.engine.cluster import Cluster
 from resnet_viz.engine.jobs import Job
 from resnet_viz.engine.race import Race
+from resnet_viz.engine.run import Run
 
 
 class Trace(Job):
@@ -22,31 +20,27 @@ class Trace(Job):
     """
 
     def __init__(self, cluster: Cluster, race: Race, steps: list[int], directions: int | str) -> None:
-        config = race.config.until(steps[-1])
-        self.race, self.directions = Race(config, cluster, race.count_lanes), directions  # one that nobody plays
-        stretch, stops = race.size_stretch(), config.stops_after(0)
-        self.stretches = [sorted({*range(low, high, stretch), *(stop for stop in stops if low < stop < high), high})
-                          for low, high in itertools.pairwise(steps)]
         super().__init__(cluster, [])
-        self.total = len(race.lanes) * sum(len(part) - 1 for part in self.stretches)
-        self.results = [None] * len(race.lanes)
+        self.config, self.runs, self.steps, self.directions = race.config.until(steps[-1]), race.runs, steps, directions
+        self.total, self.results = len(self.runs) * steps[-1], [None] * len(self.runs)
+        self._reached = [0] * len(self.runs)
 
     async def _work(self) -> None:
-        check_training(self.race.config, self.stretches[-1][-1])
-        self.done = 0
+        check_training(self.config, self.steps[-1])
         async with asyncio.TaskGroup() as group:
-            for lane, pair in enumerate(self.race.pairs_at(0)):
-                group.create_task(self._follow(lane, pair))
+            for lane, run in enumerate(self.runs):
+                group.create_task(self._follow(lane, run))
 
-    async def _follow(self, lane: int, pair: Future) -> None:
-        """Train one lane, a stretch at a time, and project its stations."""
-        stations, turns = [pair], self.cluster.turns
-        for stops in self.stretches:
-            for low, high in itertools.pairwise(stops):
-                async with turns.take(self.visitor):
-                    pair = self.race._advance(lane, pair, low, high - low)
-                    await wait([pair])
-                self.done += 1
-            stations.append(pair)
-        stations[-1] = self.race._edit(lane, pair, self.stretches[-1][-1])
+    async def _follow(self, lane: int, run: Run) -> None:
+        """Train one lane anew where no state was kept, and project its stations."""
+        def tell(step: int) -> None:
+            self._reached[lane] = step
+            self.done = sum(self._reached)
+
+        stations = []
+        for step in self.steps:
+            near = (self.steps[len(stations) - 1], stations[-1]) if stations else None
+            stations.append(await run.train_to(step, tell, self.visitor, near))
+            tell(step)
+        stations[-1] = run.edit(stations[-1], self.steps[-1])
         self.results[lane] = await self.cluster.client.submit(tasks.project, stations, self.directions, pure=False)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import fields, replace
 
 import numpy as np
 import pyarrow as pa
@@ -22,13 +21,6 @@ from resnet_viz.records import Frame
 
 EVERY_STEP = ("loss", "accuracy", "gradient")
 PROBES = ("test_loss", "test_accuracy", "weight_gradient", "ratio", "share", "cosine", "weight_norm")
-
-
-def join_frames(frames: Sequence[Frame]) -> Frame:
-    """One frame of frames that follow on each other."""
-    arrays = [f.name for f in fields(Frame) if f.name not in ("first", "seconds", "overflow")]
-    joined = {name: np.concatenate([getattr(frame, name) for frame in frames]) for name in arrays}
-    return replace(frames[0], **joined, seconds=sum(frame.seconds for frame in frames), overflow=frames[-1].overflow)
 
 
 def make_table(runs: Sequence[Frame], names: Sequence[str]) -> pa.Table:

@@ -64,6 +64,8 @@ from resnet_viz.records.frames import (
     Product,
     ProjectionView,
     State,
+    join_frames,
+    read_frame,
 )
 from resnet_viz.records.nets import (
     ACTIVATIONS,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -87,9 +88,47 @@ class Frame:
     def __len__(self) -> int:
         return len(self.loss)
 
+    @property
+    def stop(self) -> int:
+        """The step after the last one."""
+        return self.first + len(self)
+
+    def cut(self, first: int, stop: int) -> Frame:
+        """What was measured in the steps `first … stop - 1`, as far as they are here. No array is copied."""
+        overflow = self.overflow if stop > self.stop else None  # that is what is wrong with the next step
+        first = max(first, self.first)
+        stop = max(first, min(stop, self.stop))
+        rows, probes = slice(first - self.first, stop - self.first), slice(*np.searchsorted(self.probe_step, (first, stop)))
+        arrays = {name: getattr(self, name)[rows if name in ROWS else probes] for name in ARRAYS}
+        seconds = self.seconds * (stop - first) / max(1, len(self))
+        return replace(self, first=first, **arrays, seconds=seconds, overflow=overflow)
+
+    def to_message(self) -> dict[str, Any]:
+        """Numbers, words and bytes: see `read_frame`."""
+        arrays = {name: (array.dtype.str, array.shape, array.tobytes())
+                  for name, array in ((name, getattr(self, name)) for name in ARRAYS)}
+        return arrays | {"first": self.first, "seconds": self.seconds, "overflow": self.overflow}
+
     def to_jsonable(self) -> dict[str, Any]:
         """Lists and numbers; what is not finite becomes null."""
         return {f.name: make_jsonable(getattr(self, f.name)) for f in fields(self)} | {"diverged": self.diverged}
+
+
+ROWS = ("loss", "accuracy", "gradient")  # a number or more of each step; of the other arrays, of each probe
+ARRAYS = tuple(f.name for f in fields(Frame) if f.name not in ("first", "seconds", "overflow"))
+
+
+def read_frame(message: dict[str, Any]) -> Frame:
+    """A frame from what `Frame.to_message` makes of it."""
+    arrays = {name: np.frombuffer(content, dtype).reshape(shape)
+              for name, (dtype, shape, content) in ((name, message[name]) for name in ARRAYS)}
+    return Frame(message["first"], **arrays, seconds=message["seconds"], overflow=message["overflow"])
+
+
+def join_frames(frames: Sequence[Frame]) -> Frame:
+    """One frame of frames that follow on each other."""
+    joined = {name: np.concatenate([getattr(frame, name) for frame in frames]) for name in ARRAYS}
+    return replace(frames[0], **joined, seconds=sum(frame.seconds for frame in frames), overflow=frames[-1].overflow)
 
 
 @dataclass(frozen=True)

@@ -182,6 +182,20 @@ class RaceConfig:
         """The operations on a lane's weights just before `step`, in their order."""
         return [edit.operation for edit in self.edits if (edit.lane, edit.step) == (index, step)]
 
+    def take_lane(self, index: int) -> RaceConfig:
+        """The race with one of its lanes only, and with what was done to that one."""
+        return replace(self, lanes=(self.lanes[index],),
+                       changes=tuple(replace(item, lane=0) for item in self.changes if item.lane == index),
+                       edits=tuple(replace(item, lane=0) for item in self.edits if item.lane == index))
+
+    def find_parting(self, other: RaceConfig) -> int:
+        """The first step before which a race of the same lanes, data and seed has other changes or edits than this one."""
+        steps = sorted({*self.stops_after(-1), *other.stops_after(-1)})
+        return next(step for step in steps if self._items_at(step) != other._items_at(step))
+
+    def _items_at(self, step: int) -> list[Change | Edit]:
+        return [item for item in (*self.changes, *self.edits) if item.step == step]
+
     def until(self, step: int) -> RaceConfig:
         """The race with what was changed and edited up to and including the start of `step`."""
         return replace(self, changes=tuple(item for item in self.changes if item.step <= step),

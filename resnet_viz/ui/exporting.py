@@ -1,7 +1,7 @@
 """Taking a run home: its config, script, weights, frames and report. One place, the same on every page that has nets.
 
-Nothing is computed before it is asked for: the files are made when their button is pressed, and the frames, which a live
-race does not keep, when somebody wants the whole run. It is then trained once more, to the same bits.
+Nothing is computed before it is asked for: the files are made when their button is pressed, and what a run has not
+recorded is trained when somebody wants the whole run.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Job
 from resnet_viz.engine.race import Race
 from resnet_viz.engine.replay import LaneReplay
-from resnet_viz.export.frames import join_frames, make_table, write_csv, write_parquet
+from resnet_viz.export.frames import make_table, write_csv, write_parquet
 from resnet_viz.export.player import make_player
 from resnet_viz.export.recording import make_recording
 from resnet_viz.export.report import LaneReport, make_report
 from resnet_viz.export.script import make_script
-from resnet_viz.records import WEIGHT_OPERATIONS, Operation, RaceConfig, State
+from resnet_viz.records import WEIGHT_OPERATIONS, Operation, RaceConfig, State, join_frames
 from resnet_viz.text import _, call_in, get_language, use_language
 from resnet_viz.ui.controls import label_fields, label_options
 from resnet_viz.ui.progress import follow_job
@@ -105,13 +105,13 @@ def show_file(label: str, make: Callable[[], Any], name: str, mime: str, key: st
 
 
 def show_whole(take: Callable[[], Taken], lane: int, key: str) -> None:
-    """Report and frames, of which a race keeps the newest only: the run is trained once more for them."""
+    """Report and frames: what is not recorded is trained for them."""
     now, (config, steps) = take(), st.session_state.get(f"{key}.prepared", (None, 0))
     asked = ("replay", config, steps)
     job = hub.jobs.get(asked) if config == now.config.until(steps) else None
     if job is None or job.state != "running":
-        why = _("A live race does not keep every frame. For the report and the frames it is trained once more in the "
-                "background, to the same bits.")
+        why = _("Report and frames hold every step. What a live race has not recorded is trained in the background, to the "
+                "same bits.")
         label = _("Prepare report and frames")
         if now.states is None:
             why = _("Of a stored run there are the curves and the end. For its weights, report and frames it is trained "
@@ -169,11 +169,11 @@ def save_weights(taken: Taken, lane: int) -> bytes:
 
 
 def make_frames(taken: Taken, replays: Sequence[LaneReplay]) -> Any:
-    return make_table([join_frames(replay.frames) for replay in replays], taken.names)
+    return make_table([replay.frame for replay in replays], taken.names)
 
 
 def write_player(taken: Taken, replays: Sequence[LaneReplay]) -> str:
-    runs = [join_frames([*replay.frames, *([] if replay.look is None else [replay.look])]) for replay in replays]
+    runs = [replay.frame if replay.look is None else join_frames([replay.frame, replay.look]) for replay in replays]
     config = replace(taken.config.until(taken.steps), steps=taken.steps)
     return make_player(make_recording(config, runs), taken.name, lambda: label_fields() | label_options())
 
@@ -185,7 +185,7 @@ def write_report(taken: Taken, replays: Sequence[LaneReplay]) -> str:
         if operations and taken.states is not None:
             arguments = (operations, taken.recompute and taken.config.lanes[i].net.norm == "batch")
             result = hub.call(hub.run("experiments.operations.measure_operation", taken.states()[i], *arguments))
-        lanes.append(LaneReport(name, join_frames(replay.frames), replay.ends, operations, taken.recompute, result))
+        lanes.append(LaneReport(name, replay.frame, replay.ends, operations, taken.recompute, result))
     return make_report(replace(taken.config.until(taken.steps), steps=taken.steps), lanes, taken.steps,
                        label_fields() | label_options())
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from resnet_viz.engine.hub import hub
 from resnet_viz.engine.jobs import Call, Job
-from resnet_viz.engine.race import Race
+from resnet_viz.engine.race import Race, take_states
 from resnet_viz.figures.dimensions import (
     draw_drift,
     draw_matrices,
@@ -76,8 +76,8 @@ def start_look(race: Race) -> None:
     key = ("projections", freeze(race.config, steps[-1]), tuple(steps))
 
     async def make_calls() -> list[Call]:
-        copied = race.copy_until(steps[-1])
-        taken = [await copied.take_states(step) for step in steps]
+        runs = race.runs  # whatever becomes of the race meanwhile
+        taken = [await take_states(runs, step) for step in steps]
         return [Call("experiments.blocks.measure_projections", states[i]) for states in taken for i in lanes]
 
     hub.call(hub.start(key, make_calls))
@@ -89,7 +89,7 @@ def choose_steps(race: Race) -> list[int]:
     now, kept = race.step, [step for step in race.kept_steps if step <= race.step]
     some = kept if len(kept) < MAX_POINTS else [kept[round(i)] for i in np.linspace(0, len(kept) - 1, MAX_POINTS - 1)]
     steps, seconds = {0, now, *some}, 0.0
-    pace = sum(lane.seconds_per_step for lane in race.lanes) / max(1, len(hub.cluster.workers))
+    pace = sum(run.pace for run in race.runs) / max(1, len(hub.cluster.workers))
     for half in (now >> i for i in range(6, 0, -1)):
         seconds += pace * (half - max(step for step in kept if step <= half))
         if half and half not in steps and len(steps) < MAX_POINTS and seconds < MAX_SECONDS:

@@ -36,7 +36,7 @@ def start_removal(race: Race) -> None:
     step = race.step
 
     async def make_calls() -> list[Call]:
-        states = await race.copy_until(step).take_states(step)
+        states = await race.take_states(step)
         return [*(Call("experiments.training.finish", state) for state in states),
                 *(Call("experiments.operations.measure_each_block", state, ("lesion",)) for state in states)]
 

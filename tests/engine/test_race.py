@@ -11,7 +11,8 @@ import numpy as np
 import psutil
 import pytest
 
-from resnet_viz.engine import race as race_module
+from resnet_viz.engine import run as run_module
+from resnet_viz.engine import runs as runs_module
 from resnet_viz.engine.hub import Hub
 from resnet_viz.engine.jobs import Call, Job
 from resnet_viz.engine.race import Race
@@ -42,6 +43,12 @@ def wait(engine: Hub, work: Coroutine) -> None:
     asyncio.run_coroutine_threadsafe(work, engine.loop).result(300)
 
 
+def slice_as(monkeypatch: pytest.MonkeyPatch, share: run_module.Share) -> None:
+    """However many workers have come."""
+    monkeypatch.setattr(runs_module, "LIVE", share)
+    monkeypatch.setattr(runs_module, "CROWDED", share)
+
+
 def run_headless(config: RaceConfig) -> list[tuple]:
     """Per lane the final state, loss and gradient of every step, trained in this process in one slice per change."""
     result = []
@@ -56,7 +63,8 @@ def run_headless(config: RaceConfig) -> list[tuple]:
 
 
 def assert_same(race: Race, config: RaceConfig) -> None:
-    for run_, (state, losses), kept in zip(race.lanes, run_headless(config), race.kept[config.steps], strict=True):
+    for run_, (state, losses) in zip(race.lanes, run_headless(config), strict=True):
+        kept = run_.run.kept[config.steps]
         assert [point[0] for point in run_.series.points] == list(range(config.steps))
         assert [point[1] for point in run_.series.points] == losses
         assert np.array_equal(kept.weights, state.weights)
@@ -76,11 +84,10 @@ def test_live_is_headless_to_the_bit(engine: Hub, net: NetConfig) -> None:
 
 def test_slices_of_any_size_give_the_same_bits(engine: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     config = RaceConfig(steps=80)
-    monkeypatch.setattr(race_module, "MAX_SLICE", 3)
-    monkeypatch.setattr(race_module, "MAX_SLICE_SHARED", 3)
-    monkeypatch.setattr(race_module, "CHECKPOINT", 7)
+    monkeypatch.setattr(run_module, "MAX_SLICE", 7)
+    slice_as(monkeypatch, run_module.Share(keep=0.01, flight=2))
     race = run(engine, make_race(engine, config))
-    assert len(race.kept) > 2
+    assert all(len(each.kept) > 2 for each in race.runs)
     assert_same(race, config)
 
 
@@ -142,7 +149,7 @@ def test_a_branch_goes_on_from_operated_weights_and_the_race_does_not_notice(eng
     assert branch.step == 90 and len(branch.lanes[0].series.points) == 90
     wait(engine, branch.settle())
     for lane, (operated, was) in enumerate(zip(branch.lanes, race.lanes, strict=True)):  # also before it is played
-        assert operated.series.scores_before[0] == look_at(race.kept[90][lane], config.lanes[lane])[0]
+        assert operated.series.scores_before[0] == look_at(race.runs[lane].kept[90], config.lanes[lane])[0]
         assert operated.series.scores != operated.series.scores_before and was.series.scores_before is None
     assert branch.lanes[1].series.profiles["weight_norm"][3] == 0 < branch.lanes[1].series.profiles["weight_norm"][2]
     assert_same(run(engine, branch), branch.config)
@@ -163,7 +170,7 @@ def test_a_change_at_rest_is_measured_where_the_lanes_stand_with_what_was_before
     """The numbers are those of the changed net, beside those without the change; taken back, they are the old ones."""
     race = run(engine, make_race(engine, RaceConfig(steps=200)), 120)  # 120 steps: a probe stands there already
     plain, residual = (lane.series for lane in race.lanes)
-    state, scores, curves = race.kept[120][1], residual.scores, list(residual.probes)
+    state, scores, curves = race.runs[1].kept[120], residual.scores, list(residual.probes)
     assert scores[:2] == look_at(state, race.config.lanes[1]) and residual.scores_before is None
     epoch = race.epoch
     engine.call(race.change(1, "skip", False))
@@ -333,19 +340,16 @@ def test_divergence_is_told_and_rolled_back(engine: Hub) -> None:
 
 
 def test_kept_states_are_bounded(engine: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(race_module, "CHECKPOINT", 1)
-    monkeypatch.setattr(race_module, "MAX_SLICE", 2)
-    monkeypatch.setattr(race_module, "MAX_SLICE_SHARED", 2)
-    monkeypatch.setattr(race_module, "MAX_KEPT", 6)
-    race = run(engine, make_race(engine, RaceConfig(steps=60)))
-    assert len(race.kept) <= 6
-    assert max(race.kept) == 60
+    slice_as(monkeypatch, run_module.Share(keep=0.0))
+    monkeypatch.setattr(run_module, "MAX_SLICE", 2)
+    monkeypatch.setattr(run_module, "MAX_KEPT", 6)
+    for each in run(engine, make_race(engine, RaceConfig(steps=60, seed=5))).runs:
+        assert len(each.kept) == 6 and max(each.kept) == 60
 
 
-def test_many_races_keep_less_each(engine: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(race_module, "CHECKPOINT", 1)
-    monkeypatch.setattr(race_module, "MAX_SLICE", 2)
-    monkeypatch.setattr(race_module, "MAX_SLICE_SHARED", 2)
-    race = make_race(engine, RaceConfig(steps=30))
-    race.room = 1
-    assert len(run(engine, race).kept) == 2 and race.bytes > 0
+def test_many_runs_keep_less_each(engine: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    slice_as(monkeypatch, run_module.Share(keep=0.0))
+    monkeypatch.setattr(run_module, "MAX_SLICE", 2)
+    monkeypatch.setattr(runs_module, "KEPT_ALL_BYTES", 1)
+    for each in run(engine, make_race(engine, RaceConfig(steps=30, seed=6))).runs:
+        assert sorted(each.kept)[-1:] == [30] and len(each.kept) == 2 and each.bytes > 0

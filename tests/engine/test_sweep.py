@@ -10,12 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from resnet_viz.engine import run as run_module
 from resnet_viz.engine import sweep as sweep_module
 from resnet_viz.engine import tasks
 from resnet_viz.engine.hub import MAX_SWEEPS, BusySweepsError, Hub
 from resnet_viz.engine.sweep import RunFailedError, Sweep, find_code, measure_pace
 from resnet_viz.lab.experiments import training
-from resnet_viz.records import ConfigError, Lane, RaceConfig
+from resnet_viz.records import ConfigError, RaceConfig, State
 from resnet_viz.store.runs import Store, StoreError
 from resnet_viz.sweeps import METRICS, SweepConfig, hash_numbers, identify, make_sweep
 
@@ -87,8 +88,8 @@ def test_a_sweep_has_the_numbers_of_headless_runs_to_the_bit(lab: Hub) -> None:
 
 def test_slices_of_any_size_and_kept_states_give_the_same_bits(lab: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     config = make_sweep(SMALL | {"norm": "batch", "optimizer": "adamw"}, {"seed": (0, 1)})
-    monkeypatch.setattr(sweep_module, "MAX_SLICE", 3)
-    monkeypatch.setattr(sweep_module, "ROOT_SECONDS", 0.0)
+    monkeypatch.setattr(run_module, "MAX_SLICE", 3)
+    monkeypatch.setattr(sweep_module, "ALONE", run_module.Share(keep=0.0))
     assert_same(run(lab, config))
 
 
@@ -217,7 +218,7 @@ def test_cancelling_stops_at_once_and_leaves_no_work_behind(lab: Hub) -> None:
     wait_until(lambda: all(each.step > 0 for each in sweep.runs[1:]))
     wait(lab, lab.cancel_sweep(sweep))
     assert sweep.state == "cancelled" and {each.state for each in sweep.runs} == {"cancelled"}
-    assert sweep_module.SLICE_SECONDS < 1  # and what is in flight then ends by itself
+    assert sweep_module.ALONE.seconds < 1  # and what is in flight then ends by itself
     wait_until(lambda: not wait(lab, list_tasks(lab)))
     assert sweep.done == 3 and sweep.seconds_left == 0 and lab.store.count() == 0
 
@@ -267,13 +268,12 @@ def test_a_race_goes_on_while_a_sweep_runs_and_the_sweep_too(lab: Hub) -> None:
 
 def test_slices_are_short_where_others_want_the_workers(lab: Hub) -> None:
     sweep = start(lab, make_sweep(LONG, {}))
-    training = sweep_module.Training(per_step=0.001)
-    assert sweep._size_slice(sweep.runs[0], training) == 800
+    assert sweep.share().seconds == 0.8
     race = lab.call(lab.make(RaceConfig()))
     race.watchers = 1
-    assert sweep._size_slice(sweep.runs[0], training) == 60
+    assert sweep.share().seconds == 0.06
     wait(lab, lab.drop(race))
-    assert sweep._size_slice(sweep.runs[0], training) == 800
+    assert sweep.share().seconds == 0.8
 
 
 def test_the_pace_is_measured_in_both_families(lab: Hub) -> None:
@@ -292,10 +292,10 @@ def test_a_killed_worker_costs_its_slice_and_no_number(lab: Hub, monkeypatch: py
     """Every slice that a worker begins is noted in a file: of all steps, no more than a slice a run are made twice."""
     advance, notes = tasks.advance, tmp_path / "steps"
 
-    def note(pair: tuple, steps: int, lane: Lane) -> tuple:
+    def note(state: State, steps: range, *rest: object) -> State:
         with notes.open("a") as file:
-            file.write(f"{steps}\n")
-        return advance(pair, steps, lane)
+            file.write(f"{len(steps)}\n")
+        return advance(state, steps, *rest)
 
     monkeypatch.setattr(tasks, "advance", note)
     sweep = start(lab, make_sweep(LONG | {"steps": 600}, {"seed": (0, 1)}))

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 
 from resnet_viz import cli
-from resnet_viz.export.frames import join_frames
 from resnet_viz.export.player import make_player
 from resnet_viz.export.recording import ARRAYS, make_recording, read_array
 from resnet_viz.lab.experiments import operations, training
-from resnet_viz.records import OVERFLOWS, Change, Frame, Lane, NetConfig, RaceConfig
+from resnet_viz.records import OVERFLOWS, Change, Frame, Lane, NetConfig, RaceConfig, join_frames
 from resnet_viz.text import _
 
 ROOT = Path(__file__).parents[2]

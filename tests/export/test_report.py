@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from resnet_viz.export.frames import join_frames
 from resnet_viz.export.report import LaneReport, make_report
 from resnet_viz.export.script import make_script
 from resnet_viz.figures.report import draw_blocks, draw_gradients, draw_heat, draw_learning, thin
@@ -24,6 +23,7 @@ from resnet_viz.records import (
     RaceConfig,
     TrainConfig,
     count_parameters,
+    join_frames,
 )
 from resnet_viz.text import use_language, write_number
 

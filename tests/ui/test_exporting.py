@@ -14,10 +14,10 @@ import safetensors.numpy
 from streamlit.testing.v1 import AppTest
 
 from resnet_viz.engine.hub import Hub
-from resnet_viz.export.frames import join_frames, make_table, write_csv, write_parquet
+from resnet_viz.export.frames import make_table, write_csv, write_parquet
 from resnet_viz.lab.experiments import training
 from resnet_viz.lab.experiments.operations import edit_state, measure_operation
-from resnet_viz.records import OVERFLOWS, Change, Edit, Lane, NetConfig, Operation, RaceConfig
+from resnet_viz.records import OVERFLOWS, Change, Edit, Lane, NetConfig, Operation, RaceConfig, join_frames
 from resnet_viz.text import use_language
 from resnet_viz.ui import exporting
 from resnet_viz.ui.exporting import Taken
@@ -50,7 +50,7 @@ def test_a_replay_is_the_run_to_the_bit(engine: Hub) -> None:
             state, frame = training.advance(state, stop - state.step, CONFIG.lane_at(i, state.step))
             frames.append(frame)
         state = edit_state(state, CONFIG.edits_at(i, 25))
-        ours, theirs = join_frames(frames), join_frames(found.frames)
+        ours, theirs = join_frames(frames), found.frame
         for name in ("loss", "gradient", "probe_step", "test_loss", "ratio", "weight_norm"):
             assert np.array_equal(getattr(ours, name), getattr(theirs, name), equal_nan=True)
         assert found.ends == training.finish(state)
@@ -69,7 +69,7 @@ def test_a_replay_ends_with_what_was_changed_after_the_last_step(engine: Hub) ->
 
 
 def test_frames_are_a_table_of_all_steps(engine: Hub) -> None:
-    runs = [join_frames(found.frames) for found in replay(engine, CONFIG, 25).results]
+    runs = [found.frame for found in replay(engine, CONFIG, 25).results]
     table = make_table(runs, ["plain, “α”", "residual"])
     assert table.num_rows == 50
     assert table.column_names[:8] == ["lane", "net", "step", "loss", "accuracy", "test_loss", "test_accuracy", "gradient_1"]
@@ -164,7 +164,7 @@ def test_a_diverging_run_is_told(engine: Hub) -> None:
     config = RaceConfig(steps=20, lanes=(Lane(NetConfig(depth=12, width=(12,), init="he"),
                                               Lane().train.__class__(lr=100.0)),))
     job = replay(engine, config, 20)
-    run = join_frames(job.results[0].frames)
+    run = job.results[0].frame
     assert run.diverged and len(run) < 20
     report = exporting.write_report(Taken(config, lambda: ["net"], 20), job.results)
     assert f"diverged at step {len(run)}: {OVERFLOWS[run.overflow]}. Its numbers" in report

@@ -97,15 +97,16 @@ def test_operations_never_leak_into_the_race(engine: Hub) -> None:
     """Kept states, config and what the race goes on to are those of a race that nobody touched."""
     page = open_nets("operations", at="90", depth="8")
     race = find_nets(page)
-    config, kept = race.config, {step: [s.weights.copy() for s in states] for step, states in race.kept.items()}
+    config, kept = race.config, {(lane, step): (state, state.weights.copy()) for lane, run in enumerate(race.runs)
+                                 for step, state in run.kept.items()}
     page.button(key="do.zero-wb").click().run()
     page.button(key="do.lesion").click().run()
     assert race.config == config and race.step == 90
-    assert all(np.array_equal(a, b.weights) for step in kept for a, b in zip(kept[step], race.kept[step], strict=True))
+    assert kept and all(np.array_equal(state.weights, weights) for state, weights in kept.values())
     engine.loop.call_soon_threadsafe(race.play, 30)
-    wait_for(lambda: race.step == 120 and race.state == "paused" and 120 in race.kept)
+    wait_for(lambda: race.step == 120 and race.state == "paused" and 120 in race.runs[1].kept)
     untouched = training.advance(training.make_state(config.lanes[1], config.dataset, config.seed), 120)[0]
-    assert np.array_equal(race.kept[120][1].weights, untouched.weights)
+    assert np.array_equal(race.runs[1].kept[120].weights, untouched.weights)
 
 
 def test_each_block_and_several_are_measured(engine: Hub) -> None:
