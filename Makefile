@@ -10,7 +10,8 @@ run: .venv/app
 
 test: .venv/tests .venv/browser .venv/database .venv/proxies check
 	failed=0; $(BIN)/python -m pytest -m "not processes" -n logical --dist worksteal || failed=1; \
-		$(BIN)/python -m pytest -m processes || failed=1; exit $$failed
+		$(BIN)/python -m pytest -m processes tests/ui -n logical --dist loadfile || failed=1; \
+		$(BIN)/python -m pytest -m processes --ignore tests/ui || failed=1; exit $$failed
 
 check: .venv/tests
 	$(BIN)/ruff check .

@@ -30,12 +30,22 @@ OVER = """() => Math.max(...[document.documentElement, document.querySelector('[
     .map(part => part ? part.scrollWidth - part.clientWidth : 0))"""
 
 
+# What is scrolled sideways and cannot be reached by keyboard, or has no name.
+UNREACHED = """() => [...document.querySelectorAll('[data-testid=stMain] *')].filter(part => {
+    if (!/auto|scroll/.test(getComputedStyle(part).overflowX) || part.scrollWidth <= part.clientWidth + 1) return false;
+    if (part.closest('[data-testid=stDataFrame]')?.querySelector('canvas[tabindex="0"]')) return false; // takes arrow keys
+    if (part.clientWidth === 0 || part.querySelector('button, a[href], input, [tabindex="0"]')) return false;
+    const named = part.getAttribute('aria-label') || part.getAttribute('aria-labelledby');
+    return !(part.tabIndex >= 0 && named && part.getAttribute('role'));
+}).map(part => part.outerHTML.slice(0, 120))"""
 WIDTHS = 1440, 390  # a laptop, then a phone: Streamlit folds its sidebar away where a page becomes narrow
 
 
 @pytest.fixture(scope="session")
 def find_faults() -> Callable[..., dict]:
-    """What is wrong with a page as it stands: what axe finds, how far it runs over the side. Empty where all is well.
+    """What is wrong with a page as it stands: what axe finds, how far it runs over the side, and on a phone what is wider
+
+    than its column and cannot be scrolled there by keyboard. Empty where all is well.
 
     Where `widths` are given, at each of them, and by each.
     """
@@ -53,7 +63,8 @@ def find_faults() -> Callable[..., dict]:
         violations = Axe().run(page).response["violations"]
         faults = {v["id"]: [node["html"][:150] for node in v["nodes"]][:3] for v in violations}
         over = page.evaluate(OVER)
-        return faults | ({"over the side": over} if over > 0 else {})
+        unreached = page.evaluate(UNREACHED) if page.viewport_size["width"] < 600 else []
+        return faults | ({"over the side": over} if over > 0 else {}) | ({"unreached": unreached} if unreached else {})
 
     return look
 

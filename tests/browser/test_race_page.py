@@ -302,7 +302,7 @@ def test_closed_tab_stops_its_race(page: Page, chromium: Browser, server) -> Non
     wait_board(page, "b.dataset.step > 5")
     url = page.url
     page.close()
-    time.sleep(PAUSE_SECONDS + 15)  # a busy machine notices late that nobody is there
+    time.sleep(PAUSE_SECONDS + 8)  # a busy machine notices late that nobody is there
     again = chromium.new_context(locale="en-GB").new_page()
     open_race(again, url)
     assert read_board(again)["state"] == "paused"
