@@ -15,16 +15,15 @@ import base64
 import gzip
 import json
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from resnet_viz.export.board import describe_net, find_cuts
-from resnet_viz.records import Frame, RaceConfig
+from resnet_viz.records import Frame, RaceConfig, frames
 
 FORMAT, VERSION = "resnet-viz recording", 1
-ARRAYS = tuple(f.name for f in fields(Frame) if f.name not in ("first", "probe_step", "seconds", "overflow"))
+ARRAYS = tuple(name for name in frames.ARRAYS if name != "probe_step")  # whole numbers
 
 
 def make_recording(config: RaceConfig, runs: Sequence[Frame]) -> dict[str, Any]:

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from resnet_viz.engine import run as run_module
-from resnet_viz.engine import tasks
 from resnet_viz.engine.cluster import SETTINGS
 from resnet_viz.engine.hub import Hub
 from resnet_viz.engine.recording import Recording
 from resnet_viz.engine.run import Run, Share
 from resnet_viz.lab.experiments import training
-from resnet_viz.records import Frame, Lane, NetConfig, RaceConfig, State, join_frames, read_frame
+from resnet_viz.records import Frame, Lane, NetConfig, RaceConfig, join_frames, read_frame
 from resnet_viz.records.frames import ARRAYS
 from tests.engine.test_race import assert_same, make_race, wait
 from tests.engine.test_race import run as play
@@ -103,20 +102,6 @@ def test_the_scheduler_keeps_few_of_the_messages(engine: Hub) -> None:
     reach(engine, RaceConfig(seed=12, lanes=(SMALL,)), 2000)
     kept = asyncio.run_coroutine_threadsafe(count(), engine.loop).result(60)
     assert 0 < kept <= SETTINGS["distributed.admin.low-level-log-length"] == 100
-
-
-@pytest.fixture
-def notes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A file in which every slice is noted that a worker begins."""
-    advance, path = tasks.advance, tmp_path / "steps"
-
-    def note(state: State, steps: range, *rest: object) -> State:
-        with path.open("a") as file:
-            file.write(f"{len(steps)}\n")
-        return advance(state, steps, *rest)
-
-    monkeypatch.setattr(tasks, "advance", note)
-    return path
 
 
 def test_equal_races_cost_one_and_each_stands_where_its_own_player_stops(engine: Hub, notes: Path) -> None:

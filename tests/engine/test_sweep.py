@@ -16,7 +16,7 @@ from resnet_viz.engine import tasks
 from resnet_viz.engine.hub import MAX_SWEEPS, BusySweepsError, Hub
 from resnet_viz.engine.sweep import RunFailedError, Sweep, find_code, measure_pace
 from resnet_viz.lab.experiments import training
-from resnet_viz.records import ConfigError, RaceConfig, State
+from resnet_viz.records import ConfigError, RaceConfig
 from resnet_viz.store.runs import Store, StoreError
 from resnet_viz.sweeps import METRICS, SweepConfig, hash_numbers, identify, make_sweep
 
@@ -288,19 +288,11 @@ def find_workers() -> list[psutil.Process]:
     return [p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
 
 
-def test_a_killed_worker_costs_its_slice_and_no_number(lab: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Every slice that a worker begins is noted in a file: of all steps, no more than a slice a run are made twice.
+def test_a_killed_worker_costs_its_slice_and_no_number(lab: Hub, notes: Path) -> None:
+    """Every slice that a worker begins is noted: of all steps, no more than a slice a run are made twice.
 
     These seeds have been trained by no other test: equal runs are one.
     """
-    advance, notes = tasks.advance, tmp_path / "steps"
-
-    def note(state: State, steps: range, *rest: object) -> State:
-        with notes.open("a") as file:
-            file.write(f"{len(steps)}\n")
-        return advance(state, steps, *rest)
-
-    monkeypatch.setattr(tasks, "advance", note)
     sweep = start(lab, make_sweep(LONG | {"steps": 600}, {"seed": (7, 8)}))
     wait_until(lambda: all(each.step > 100 for each in sweep.runs))
     find_workers()[0].kill()
